@@ -1,0 +1,1 @@
+"""Resight: photo-ID for people who recognise animals by their marks."""

@@ -1,0 +1,1 @@
+"""The brands: one technology behind one port a module."""

@@ -1,0 +1,189 @@
+"""The ensemble: its members, the spaces that they span and the manifest that describes them.
+
+A *member* is one ONNX model. A *space* joins the members that serve the same viewpoints: one vector an annotation, in
+which the inner product of two unit vectors is the weighted mean of the members' cosines. Spaces never mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.domain.catalogue import Viewpoint
+from app.domain.errors import InvalidInput
+
+Float32 = npt.NDArray[np.float32]
+
+
+class Fit(StrEnum):
+    """How a photograph is brought to a member's input shape."""
+
+    SQUASH = "squash"
+    LETTERBOX = "letterbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What happens between a decoded photograph and a member's input tensor (3 x height x width, float32).
+
+    ``mean`` and ``std`` are per RGB channel in 0..255 units. ``turn_wide`` turns a crop that is wider than tall
+    90 degrees clockwise, so that laterals and top views share one upright frame (first place's rule).
+    """
+
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fit: Fit = Fit.SQUASH
+    turn_wide: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One ONNX model: ``file`` is relative to the manifest, ``weight`` counts within its space."""
+
+    name: str
+    file: str
+    sha256: str
+    dimension: int
+    preprocessing: Preprocessing
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Members whose vectors are joined; ``viewpoints`` are those that it can place, ``weight`` counts in the fusion."""
+
+    name: str
+    members: tuple[Member, ...]
+    viewpoints: frozenset[Viewpoint]
+    weight: float = 1.0
+
+    @property
+    def dimension(self) -> int:
+        """The length of one joined vector."""
+        return sum(member.dimension for member in self.members)
+
+    def fingerprint(self, precision: str) -> str:
+        """SHA-256 over everything that changes a vector: model hashes, preprocessing, weights and precision."""
+        parts = [[m.sha256, asdict(m.preprocessing), m.weight, m.dimension] for m in self.members]
+        text = json.dumps([precision, parts], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def join(self, vectors: Sequence[Float32]) -> Float32:
+        """Join the members' vectors, each (n, d_member), into unit vectors (n, dimension).
+
+        Each member is normalised and scaled by the square root of its weight, so that the inner product of two joined
+        vectors is the weighted mean of the members' cosines.
+        """
+        parts = [
+            _unit(block) * np.float32(np.sqrt(member.weight)) for member, block in zip(self.members, vectors, strict=True)
+        ]
+        return _unit(np.concatenate(parts, axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """A released set of spaces; ``manifest_sha256`` names the release exactly."""
+
+    name: str
+    version: str
+    licence: str
+    training_data: str
+    spaces: tuple[Space, ...]
+    manifest_sha256: str
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Every member of every space, in the manifest's order."""
+        return tuple(member for space in self.spaces for member in space.members)
+
+    def spaces_for(self, query: Viewpoint, gallery: Viewpoint) -> tuple[Space, ...]:
+        """The spaces that can compare a query of one viewpoint with gallery annotations of another."""
+        return tuple(space for space in self.spaces if {query, gallery} <= space.viewpoints)
+
+
+def parse_manifest(text: bytes) -> Ensemble:
+    """Read a manifest (JSON, UTF-8).
+
+    Raises InvalidInput naming the field that is missing or contradicts another; files are not opened here.
+    """
+    try:
+        raw: Mapping[str, Any] = json.loads(text)
+        spaces = tuple(_space(part) for part in raw["spaces"])
+        ensemble = Ensemble(
+            name=str(raw["name"]),
+            version=str(raw["version"]),
+            licence=str(raw["licence"]),
+            training_data=str(raw["training_data"]),
+            spaces=spaces,
+            manifest_sha256=hashlib.sha256(text).hexdigest(),
+        )
+    except KeyError as error:
+        raise InvalidInput(f"the manifest lacks the field {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"the manifest cannot be read: {error}") from error
+    _check(ensemble)
+    return ensemble
+
+
+def _space(raw: Mapping[str, Any]) -> Space:
+    return Space(
+        name=str(raw["name"]),
+        members=tuple(_member(part) for part in raw["members"]),
+        viewpoints=frozenset(Viewpoint(value) for value in raw["viewpoints"]),
+        weight=float(raw.get("weight", 1.0)),
+    )
+
+
+def _member(raw: Mapping[str, Any]) -> Member:
+    recipe = raw["preprocessing"]
+    return Member(
+        name=str(raw["name"]),
+        file=str(raw["file"]),
+        sha256=str(raw["sha256"]),
+        dimension=int(raw["dimension"]),
+        weight=float(raw.get("weight", 1.0)),
+        preprocessing=Preprocessing(
+            height=int(recipe["height"]),
+            width=int(recipe["width"]),
+            mean=_triple(recipe["mean"]),
+            std=_triple(recipe["std"]),
+            fit=Fit(recipe["fit"]),
+            turn_wide=bool(recipe["turn_wide"]),
+        ),
+    )
+
+
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _check(ensemble: Ensemble) -> None:
+    names = [space.name for space in ensemble.spaces]
+    if not names or len(set(names)) != len(names):
+        raise InvalidInput("a manifest needs at least one space, each with a name of its own")
+    for space in ensemble.spaces:
+        if not space.members or not space.viewpoints:
+            raise InvalidInput(f"space {space.name!r} needs members and viewpoints")
+        if space.weight <= 0 or any(m.weight <= 0 or m.dimension <= 0 for m in space.members):
+            raise InvalidInput(f"space {space.name!r}: weights and dimensions must be above zero")
+    for member in ensemble.members:
+        shape = member.preprocessing
+        if min(shape.height, shape.width, *shape.std) <= 0:
+            raise InvalidInput(f"member {member.name!r}: height, width and std must be above zero")
+        if "/" in member.file or "\\" in member.file or member.file in {"", ".", ".."}:
+            raise InvalidInput(f"member {member.name!r}: its file must lie beside the manifest")
+
+
+def _unit(rows: Float32) -> Float32:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(norms, np.float32(1e-12)), dtype=np.float32)

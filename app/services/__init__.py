@@ -1,0 +1,1 @@
+"""The verbs: one use case a module, each a frozen dataclass that holds ports."""

@@ -1,0 +1,1 @@
+"""The HTTP door: routes, shapes, limits and the table of problems."""

@@ -1,0 +1,1 @@
+"""Machine learning: recipes, data sets, nets, training, export. Torch lives only here."""
