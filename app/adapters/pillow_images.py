@@ -12,7 +12,7 @@ from datetime import datetime
 
 import numpy as np
 import pillow_heif
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from app.domain.catalogue import Box
 from app.domain.ensemble import Fit, Float32, Preprocessing
@@ -95,7 +95,7 @@ class _translated:  # noqa: N801 - reads as a word of the with statement
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             raise BadFormat(f"not a photograph in one of the formats {', '.join(FORMATS)}") from error
         if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
             raise TooLarge("the photograph claims more pixels than are allowed") from error

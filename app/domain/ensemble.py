@@ -84,9 +84,20 @@ class Space:
         vectors is the weighted mean of the members' cosines.
         """
         parts = [
-            _unit(block) * np.float32(np.sqrt(member.weight)) for member, block in zip(self.members, vectors, strict=True)
+            _unit(block) * np.float32(np.sqrt(member.weight))
+            for member, block in zip(self.members, vectors, strict=True)
         ]
         return _unit(np.concatenate(parts, axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSpace:
+    """A space whose vectors are served now, told apart from every other computation by its fingerprint."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+    viewpoints: frozenset[Viewpoint]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ ResightError
 │   ├── ModelUnavailable, IndexUnavailable, CatalogueUnavailable, StorageFull
 └── Corrupt               a stored file does not match its hash
 
-The core knows no HTTP status: ``app/web/problems.py`` is the one table. A class's ``code`` is stable: clients match on it.
+The core knows no HTTP status: ``app/web/problems.py`` is the one table. A class's ``code`` is stable: clients match on
+it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,260 @@
+"""The ports: what the services need of the world, each fitted by shape. Fakes live in ``tests/fakes.py``.
+
+A Catalogue method is one transaction, durable before it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.catalogue import Annotation, Box, Image, Individual, Sighting
+from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
+from app.domain.ingestion import Embedded, ImportReport, ImportState
+from app.domain.partition import Gallery, Int64, Mask, Partition
+from app.domain.photograph import Photograph
+
+
+class Images(Protocol):
+    """Photographs to numbers and back."""
+
+    def probe(self, content: bytes) -> tuple[str, int, int]:
+        """Format, upright width and height, from the header alone; raises BadImage and its kin."""
+        ...
+
+    def decode(self, content: bytes, *, whole: bool = False) -> Photograph:
+        """Upright RGB pixels; raises BadImage, BadFormat or TooLarge."""
+        ...
+
+    def prepare(self, photograph: Photograph, recipe: Preprocessing, box: Box | None = None) -> Float32:
+        """A member's input, 3 x height x width; raises BadImage for a box outside the photograph."""
+        ...
+
+    def render(self, photograph: Photograph, *, longest: int, box: Box | None = None) -> bytes:
+        """A JPEG without metadata, at most ``longest`` pixels on its longest side."""
+        ...
+
+
+class Embedder(Protocol):
+    """The ensemble at work."""
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """What is loaded; raises ModelUnavailable when it is not."""
+        ...
+
+    def active_spaces(self) -> list[ActiveSpace]:
+        """Its spaces as they are computed here: the fingerprint includes the precision."""
+        ...
+
+    def embed(self, crops: Sequence[tuple[Photograph, Box | None]], spaces: Sequence[Space]) -> dict[str, Float32]:
+        """Unit vectors (n, space.dimension) by space name; raises ModelUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """Search results: annotation ids (n, k) and cosines (n, k), best first, ties by id; id -1 fills up short rows."""
+
+    annotations: Int64
+    cosines: Float32
+
+
+class Snapshot(Protocol):
+    """One immutable generation of the index, in memory: everything it answers belongs together."""
+
+    @property
+    def generation(self) -> int:
+        """Its number, growing."""
+        ...
+
+    @property
+    def catalogue_version(self) -> int:
+        """The catalogue version that it was built from."""
+        ...
+
+    @property
+    def gallery(self) -> Gallery:
+        """The columns of all its annotations."""
+        ...
+
+    def search(self, space: str, queries: Float32, mask: Mask, k: int) -> Neighbours:
+        """The ``k`` best of the gallery rows in ``mask`` for each query (n, d).
+
+        Raises SpaceMismatch for queries of another dimension or a space that it does not hold.
+        """
+        ...
+
+    def vectors(self, space: str, annotations: Int64) -> Float32:
+        """Stored unit vectors (n, d); rows of zeros for annotations that have none in this space."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """A cache of the catalogue's vectors, in immutable generations."""
+
+    def current(self) -> Snapshot:
+        """The generation that answers now; raises IndexUnavailable before the first one."""
+        ...
+
+    def refresh(self, source: VectorSource) -> Snapshot:
+        """Build what changed since the current generation aside, write it durably, swap it in by reference.
+
+        Damaged, missing, stale or foreign files are found by their hash and signature, and built again.
+        """
+        ...
+
+    def verify(self, source: VectorSource) -> list[str]:
+        """Read-only: one sentence for each file that is damaged, missing, stale or foreign."""
+        ...
+
+
+class VectorSource(Protocol):
+    """What an index is built from; the catalogue fits it."""
+
+    def version(self) -> int:
+        """The catalogue version: grows with every change."""
+        ...
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Fingerprint of each active space, by name."""
+        ...
+
+    def signatures(self) -> Mapping[Partition, str]:
+        """For each partition of the active spaces a text that changes whenever its members or vectors change."""
+        ...
+
+    def partition(self, partition: Partition) -> tuple[Int64, Float32]:
+        """Annotation ids (n), ascending, and their vectors (n, d)."""
+        ...
+
+    def gallery(self) -> Gallery:
+        """The columns of all annotations."""
+        ...
+
+
+class Catalogue(VectorSource, Protocol):
+    """The catalogue database. Raises CatalogueUnavailable when it does not answer."""
+
+    def use_spaces(self, spaces: Sequence[ActiveSpace]) -> None:
+        """Make these the active spaces; vectors of other fingerprints stay stored but are not served."""
+        ...
+
+    def annotation(self, annotation_id: int) -> Annotation:
+        """One annotation; raises UnknownAnnotation."""
+        ...
+
+    def annotations(self, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
+        """Those annotations that exist, by id."""
+        ...
+
+    def annotation_ids(self, source_ids: Iterable[str]) -> dict[str, int]:
+        """Those source ids that exist, with their annotation ids."""
+        ...
+
+    def individuals(self, *, after: str = "", limit: int = 100) -> list[Individual]:
+        """Individuals by name, those behind ``after``."""
+        ...
+
+    def individual(self, name: str) -> tuple[Individual, list[Annotation]]:
+        """One individual with its annotations by date; raises UnknownIndividual."""
+        ...
+
+    def keys(self, *, individuals: Iterable[str] = (), encounters: Iterable[str] = ()) -> tuple[set[int], set[int]]:
+        """Database keys of named individuals and encounters; raises UnknownIndividual or BadScope for a stray name."""
+        ...
+
+    def image(self, sha256: str) -> Image:
+        """One image; raises UnknownImage."""
+        ...
+
+    def image_shas(self) -> Iterator[str]:
+        """The SHA-256 of every image, streamed."""
+        ...
+
+    def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
+        """(row, column, reason) for sightings that contradict the catalogue, such as a name that differs only in case."""
+        ...
+
+    def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
+        """Record an import with all its rows as waiting; returns its id."""
+        ...
+
+    def waiting(self, import_id: int) -> list[Sighting]:
+        """The rows of an import that are still waiting, in order: what a resumed import has left to do."""
+        ...
+
+    def running_imports(self) -> list[int]:
+        """Imports that have not ended, oldest first."""
+        ...
+
+    def add(self, import_id: int, rows: Sequence[Embedded], refused: Sequence[tuple[int, str]]) -> None:
+        """Store a chunk: annotations with vectors, and row states (``refused``: row and reason), in one transaction.
+
+        A row whose photograph and box are known already becomes ``unchanged`` and adds nothing; a row that gives the
+        source id of another photograph is refused.
+        """
+        ...
+
+    def known(self, sightings: Sequence[tuple[Sighting, str]]) -> set[int]:
+        """Sheet rows of those (sighting, sha256 of its file) that the catalogue holds with all vectors that they need."""
+        ...
+
+    def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
+        """End an import; stored rows become indexed when it is done (the index was refreshed before)."""
+        ...
+
+    def import_report(self, import_id: int) -> ImportReport:
+        """Where an import stands; raises UnknownImport."""
+        ...
+
+    def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
+        """Annotations whose viewpoint this space serves but that have no vector in it: what a new ensemble must embed."""
+        ...
+
+    def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
+        """Store vectors of annotations in an active space."""
+        ...
+
+
+class Blobs(Protocol):
+    """Original photographs, stored once by SHA-256, never renamed, changed or deleted."""
+
+    def put_all(self, contents: Sequence[bytes]) -> list[str]:
+        """Store durably (on disk before this returns); the SHA-256 of each. Raises StorageFull."""
+        ...
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes, checked against their hash; raises UnknownImage or Corrupt."""
+        ...
+
+    def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
+        """Read-only: one sentence for each of these that is missing or changed, then for each stray file."""
+        ...
+
+
+class Sheet(Protocol):
+    """Rows of a metadata sheet beside its photographs, in a folder or an archive."""
+
+    @property
+    def source(self) -> str:
+        """A name to show: the folder or the archive."""
+        ...
+
+    def sightings(self) -> list[Sighting]:
+        """Every row; raises BadRows with all faults of the sheet."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a photograph named by the sheet; raises BadImage when it is missing or too large."""
+        ...
+
+
+class Sheets(Protocol):
+    """Opens what a user brings."""
+
+    def open(self, path: Path) -> Sheet:
+        """A folder with metadata.csv, the csv itself, or a ZIP of both; raises BadArchive or BadRows."""
+        ...

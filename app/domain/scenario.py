@@ -1,0 +1,116 @@
+"""Scenarios in the contest's format: queries, galleries ("databases" at this edge), truth and predictions.
+
+The published scorer accepts faulty predictions quietly (a missing query is skipped, a duplicate row counts twice), so
+everything is validated here before a score is computed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.domain.errors import BadScenario
+
+MAX_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One question of a scenario: ``query_id`` names the line of output, ``image_id`` the photograph asked about."""
+
+    query_id: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Queries and the gallery in which each is searched; a query never finds its own photograph."""
+
+    scenario_id: str
+    queries: tuple[Query, ...]
+    gallery: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One scored line of output; ``score`` lies in [0, 1]."""
+
+    query_id: str
+    image_id: str
+    score: float
+
+
+Truth = Mapping[str, frozenset[str]]
+"""For each query id the gallery images that show the same individual."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioPack:
+    """Scenarios with their truths; ``other_encounter`` counts only matches from another encounter, None if not given."""
+
+    scenarios: tuple[Scenario, ...]
+    truth: Truth = field(default_factory=dict)
+    other_encounter: Truth | None = None
+
+
+def check_pack(pack: ScenarioPack) -> None:
+    """Raise BadScenario for an empty pack, a repeated id, or a truth that names what its scenario does not hold."""
+    if not pack.scenarios:
+        raise BadScenario("the pack holds no scenario")
+    _no_repeats("scenario", [scenario.scenario_id for scenario in pack.scenarios])
+    _no_repeats("query", [query.query_id for scenario in pack.scenarios for query in scenario.queries])
+    galleries: dict[str, frozenset[str]] = {}
+    for scenario in pack.scenarios:
+        if not scenario.queries or not scenario.gallery:
+            raise BadScenario(f"{scenario.scenario_id} has no queries or no database")
+        _no_repeats(f"{scenario.scenario_id} database image", scenario.gallery)
+        gallery = frozenset(scenario.gallery)
+        galleries |= dict.fromkeys((query.query_id for query in scenario.queries), gallery)
+    for truth in (pack.truth, pack.other_encounter or {}):
+        for query_id, images in truth.items():
+            if query_id not in galleries:
+                raise BadScenario(f"the ground truth names the query {query_id!r}, which no scenario holds")
+            if stray := images - galleries[query_id]:
+                raise BadScenario(f"the ground truth of {query_id!r} names {min(stray)!r}, which is not in its database")
+
+
+def check_predictions(scenario: Scenario, rows: Sequence[Prediction]) -> None:
+    """Hold predictions of one scenario against the contest's rules.
+
+    Raises BadScenario naming the fault: a missing or unknown query, an image that is not in the database, a repeated
+    row, more than 20 rows, a score outside [0, 1] or not a number, the query photograph itself.
+    """
+    own = {query.query_id: query.image_id for query in scenario.queries}
+    gallery = frozenset(scenario.gallery)
+    for row in rows:
+        if row.query_id not in own:
+            raise BadScenario(f"unknown query {row.query_id!r} in {scenario.scenario_id}")
+        if row.image_id == own[row.query_id]:
+            raise BadScenario(f"self match: {row.query_id!r} returns its own photograph {row.image_id!r}")
+        if row.image_id not in gallery:
+            raise BadScenario(f"unknown image {row.image_id!r} for {row.query_id!r}: it is not in the database")
+        if not 0.0 <= row.score <= 1.0:
+            raise BadScenario(f"score {row.score} of {row.query_id!r}, {row.image_id!r} lies outside [0, 1]")
+    pairs = Counter((row.query_id, row.image_id) for row in rows)
+    if repeated := [pair for pair, count in pairs.items() if count > 1]:
+        raise BadScenario(f"duplicate row: {repeated[0][0]!r}, {repeated[0][1]!r}")
+    counts = Counter(row.query_id for row in rows)
+    if crowded := [query_id for query_id, count in counts.items() if count > MAX_ROWS]:
+        raise BadScenario(f"{counts[crowded[0]]} rows for {crowded[0]!r}, more than {MAX_ROWS}")
+    if missing := [query_id for query_id in own if query_id not in counts]:
+        raise BadScenario(f"missing query: {missing[0]!r} has no rows ({len(missing)} such)")
+
+
+def by_query(rows: Iterable[Prediction]) -> dict[str, list[Prediction]]:
+    """Predictions gathered under their query, in their order."""
+    gathered: dict[str, list[Prediction]] = defaultdict(list)
+    for row in rows:
+        gathered[row.query_id].append(row)
+    return gathered
+
+
+def _no_repeats(what: str, names: Iterable[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise BadScenario(f"{what} {repeated[0]!r} appears more than once")
