@@ -1,0 +1,66 @@
+# Every verb works on a machine that has Python 3.11 (or newer) and make, and nothing else: venv and pip do the rest.
+# Installed versions come from requirements*.txt, pinned by hash; a stamp file in the environment makes re-runs quick.
+
+PYTHON    ?= python3
+VENV      ?= .venv
+CATALOGUE ?=
+TESTS     ?= tests
+BIN       := $(VENV)/bin
+PIP       := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL    = $(PIP) install --require-hashes -r $(1) && $(PIP) install --no-deps --no-build-isolation --editable .
+QUICK     := not slow and not train
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test test-all coverage check format bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## set up, make a demo catalogue, serve it and match one photograph (CATALOGUE=DIR: your own)
+	$(BIN)/resight demo $(if $(CATALOGUE),--catalogue "$(CATALOGUE)")
+
+serve: $(VENV)/.installed ## run the service
+	$(BIN)/resight serve
+
+test: $(VENV)/.installed-dev ## set up and run the quick suite
+	$(BIN)/python -m pytest -m "$(QUICK)" $(TESTS)
+
+test-all: $(VENV)/.installed-dev ## the quick suite and the slow one (training excepted)
+	$(BIN)/python -m pytest -m "not train" $(TESTS)
+
+coverage: $(VENV)/.installed-dev ## lines and branches of domain and services
+	$(BIN)/python -m pytest -m "$(QUICK)" --cov --cov-report=term $(TESTS)
+
+check: $(VENV)/.installed-dev ## lint, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev ## put the code into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.installed-dev ## measure against the bare loop
+	$(BIN)/python benchmarks/run.py
+
+# Releases younger than a week are left out, so that a bad one has time to be found.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+          --exclude-newer "7 days" --group build
+lock: $(VENV)/.installed-dev ## compile requirements*.txt from pyproject.toml again
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) pyproject.toml --extra dev --constraints requirements.txt --output-file requirements-dev.txt
+
+clean: ## remove caches and the environment
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Resight needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(call INSTALL,requirements.txt)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(call INSTALL,requirements-dev.txt)
+	@touch $@ $(VENV)/.installed
