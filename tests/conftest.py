@@ -1,7 +1,6 @@
 """What every test shares: quiet threads, a clean environment, and the way to real photographs."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 # Before numpy, faiss or onnxruntime is imported: on a busy machine a second thread costs more than it brings.
@@ -20,11 +19,10 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "local"))
 
 
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings of the person who runs the tests must not change what they prove."""
     for name in [name for name in os.environ if name.startswith("RESIGHT_") and name != "RESIGHT_SHARED_DATA"]:
         monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture(scope="session")
