@@ -5,16 +5,17 @@ A Catalogue method is one transaction, durable before it returns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.domain.catalogue import Annotation, Box, Image, Individual, Sighting
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
 from app.domain.ingestion import Embedded, ImportReport, ImportState
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
+
+T = TypeVar("T")
 
 
 class Images(Protocol):
@@ -255,6 +256,26 @@ class Sheet(Protocol):
 class Sheets(Protocol):
     """Opens what a user brings."""
 
-    def open(self, path: Path) -> Sheet:
-        """A folder with metadata.csv, the csv itself, or a ZIP of both; raises BadArchive or BadRows."""
+    def open(self, source: str) -> Sheet:
+        """A folder with metadata.csv, the csv itself, or a ZIP of both, under the name that an import remembers.
+
+        ``path:/somewhere`` is for the command line, ``folder:name`` lies under the import root and ``upload:name`` is
+        a ZIP that was posted. Raises BadArchive, BadRows, or NotAllowed for a name that leaves its root.
+        """
+        ...
+
+
+class Jobs(Protocol):
+    """Long work beside the requests: one piece at a time, in order, one process at a time on one data folder."""
+
+    def submit(self, name: str, work: Callable[[], object]) -> None:
+        """Run ``work`` later; what it raises is logged, since the work itself records how it ended."""
+        ...
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Run ``work`` now, after whatever another process is doing; returns its answer or raises its error."""
+        ...
+
+    def close(self) -> None:
+        """Wait for the piece of work under way; what has not begun is left for the next start."""
         ...

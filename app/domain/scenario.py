@@ -72,7 +72,9 @@ def check_pack(pack: ScenarioPack) -> None:
             if query_id not in galleries:
                 raise BadScenario(f"the ground truth names the query {query_id!r}, which no scenario holds")
             if stray := images - galleries[query_id]:
-                raise BadScenario(f"the ground truth of {query_id!r} names {min(stray)!r}, which is not in its database")
+                raise BadScenario(
+                    f"the ground truth of {query_id!r} names {min(stray)!r}, which is not in its database"
+                )
 
 
 def check_predictions(scenario: Scenario, rows: Sequence[Prediction]) -> None:

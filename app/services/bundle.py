@@ -1,0 +1,26 @@
+"""Services: the record of all use cases, handed to the HTTP door and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.domain.ports import Jobs
+from app.services.browse import Browse
+from app.services.evaluate import Evaluate
+from app.services.health import Health
+from app.services.ingest import Ingest
+from app.services.match import Match
+from app.services.reindex import Reindex
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every use case, wired once in ``bootstrap``."""
+
+    match: Match
+    ingest: Ingest
+    evaluate: Evaluate
+    browse: Browse
+    reindex: Reindex
+    health: Health
+    jobs: Jobs

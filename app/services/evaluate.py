@@ -1,0 +1,149 @@
+"""Evaluate: a scenario pack over stored vectors, ranked as a match is, scored as the contest scores."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.domain import measures, ranking
+from app.domain.catalogue import Viewpoint
+from app.domain.errors import BadScenario
+from app.domain.measures import Score
+from app.domain.partition import VIEWPOINTS, Gallery, Int64
+from app.domain.ports import Catalogue, Embedder, Neighbours, Snapshot, VectorIndex
+from app.domain.scenario import (
+    MAX_ROWS,
+    Prediction,
+    Query,
+    Scenario,
+    ScenarioPack,
+    Truth,
+    check_pack,
+    check_predictions,
+)
+from app.services.rank import rank
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioScore:
+    """What one scenario, or all of them pooled, reached; ``other_encounter`` is None when the pack has no such truth."""
+
+    name: str
+    queries: int
+    gallery: int
+    score: Score
+    other_encounter: Score | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Predictions of a whole pack, its scores and the versions that they were computed with."""
+
+    predictions: tuple[Prediction, ...]
+    scenarios: tuple[ScenarioScore, ...]
+    pooled: ScenarioScore
+    catalogue_version: int
+    index_generation: int
+    ensemble: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """The use case; nothing is embedded, every vector is one that the index stores."""
+
+    catalogue: Catalogue
+    embedder: Embedder
+    index: VectorIndex
+
+    def __call__(self, pack: ScenarioPack) -> Evaluation:
+        """Rank and score every scenario.
+
+        Raises BadScenario for a broken pack or an image that the catalogue does not hold, and Unavailable when the
+        index or the ensemble is not there.
+        """
+        check_pack(pack)
+        snapshot, ensemble = self.index.current(), self.embedder.ensemble
+        ids = self._ids(pack)
+        rows: list[Prediction] = []
+        for scenario in pack.scenarios:
+            found = list(self._predict(scenario, ids, snapshot))
+            check_predictions(scenario, found)
+            rows += found
+        return Evaluation(
+            predictions=tuple(rows),
+            scenarios=tuple(_scored(s.scenario_id, [s], rows, pack) for s in pack.scenarios),
+            pooled=_scored("pooled", list(pack.scenarios), rows, pack),
+            catalogue_version=snapshot.catalogue_version,
+            index_generation=snapshot.generation,
+            ensemble=ensemble.name,
+            manifest_sha256=ensemble.manifest_sha256,
+        )
+
+    def _ids(self, pack: ScenarioPack) -> Mapping[str, int]:
+        names = {query.image_id for scenario in pack.scenarios for query in scenario.queries}
+        names |= {name for scenario in pack.scenarios for name in scenario.gallery}
+        ids = self.catalogue.annotation_ids(names)
+        if lacking := names - ids.keys():
+            raise BadScenario(f"{len(lacking)} image(s) of the pack are not in the catalogue, such as {min(lacking)!r}")
+        return ids
+
+    def _predict(self, scenario: Scenario, ids: Mapping[str, int], snapshot: Snapshot) -> Iterator[Prediction]:
+        gallery = snapshot.gallery
+        names = {ids[name]: name for name in scenario.gallery}
+        mask = np.isin(gallery.annotation, np.fromiter(names, np.int64, len(names)))
+        if np.count_nonzero(mask) != len(names):
+            raise BadScenario(f"{scenario.scenario_id}: the index is older than the catalogue; run reindex")
+        for viewpoint, queries in _by_viewpoint(scenario, ids, gallery).items():
+            asked = np.array([ids[query.image_id] for query in queries], np.int64)
+            spaces = [space for space in self.embedder.ensemble.spaces if viewpoint in space.viewpoints]
+            vectors = {space.name: snapshot.vectors(space.name, asked) for space in spaces}
+            depth = MAX_ROWS + _most_of_one_image(gallery, asked)
+            found = rank(snapshot, self.embedder.ensemble, viewpoint, vectors, mask, depth)
+            for row, query in enumerate(queries):
+                yield from _rows(query, asked[row], _one(found, row), gallery, names)
+
+
+def _by_viewpoint(scenario: Scenario, ids: Mapping[str, int], gallery: Gallery) -> dict[Viewpoint, list[Query]]:
+    rows = gallery.rows_of(np.array([ids[query.image_id] for query in scenario.queries], np.int64))
+    if (rows < 0).any():
+        raise BadScenario(f"{scenario.scenario_id}: the index is older than the catalogue; run reindex")
+    grouped: dict[Viewpoint, list[Query]] = defaultdict(list)
+    for query, row in zip(scenario.queries, rows, strict=True):
+        grouped[VIEWPOINTS[gallery.viewpoint[row]]].append(query)
+    return grouped
+
+
+def _most_of_one_image(gallery: Gallery, asked: Int64) -> int:
+    """How many annotations one asked photograph has at most: so many answers may have to be passed over."""
+    images = gallery.image[gallery.rows_of(asked)]
+    return int(np.unique(gallery.image[np.isin(gallery.image, images)], return_counts=True)[1].max())
+
+
+def _one(found: Neighbours, row: int) -> Neighbours:
+    return Neighbours(found.annotations[row], found.cosines[row])
+
+
+def _rows(
+    query: Query, asked: int, found: Neighbours, gallery: Gallery, names: Mapping[int, str]
+) -> Iterator[Prediction]:
+    """At most 20 rows for one query, its own photograph left out."""
+    own = gallery.image[gallery.rows_of(np.array([asked]))[0]]
+    kept = (found.annotations >= 0) & (gallery.image[gallery.rows_of(found.annotations)] != own)
+    scores = ranking.score_of(found.cosines[kept])
+    for annotation, score in list(zip(found.annotations[kept].tolist(), scores.tolist(), strict=True))[:MAX_ROWS]:
+        yield Prediction(query.query_id, names[annotation], score)
+
+
+def _scored(name: str, scenarios: list[Scenario], rows: list[Prediction], pack: ScenarioPack) -> ScenarioScore:
+    other: Truth | None = pack.other_encounter
+    return ScenarioScore(
+        name=name,
+        queries=sum(len(scenario.queries) for scenario in scenarios),
+        gallery=max(len(scenario.gallery) for scenario in scenarios),
+        score=measures.score(scenarios, rows, pack.truth),
+        other_encounter=measures.score(scenarios, rows, other) if other is not None else None,
+    )

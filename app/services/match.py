@@ -1,0 +1,268 @@
+"""Match: a photograph or a catalogued annotation, and a scope, to ranked candidates with their receipt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+
+import numpy as np
+
+from app.domain import ranking
+from app.domain.catalogue import Annotation, Viewpoint
+from app.domain.ensemble import Ensemble, Float32
+from app.domain.errors import InvalidInput
+from app.domain.partition import Int64, Scope, Selection
+from app.domain.ports import Blobs, Catalogue, Embedder, Images, Neighbours, Snapshot, VectorIndex
+from app.services.rank import comparable, rank
+from app.telemetry import Stopwatch
+
+MAX_CANDIDATES = 100
+
+
+class GroupBy(StrEnum):
+    """What a candidate stands for."""
+
+    ANNOTATION = "annotation"
+    INDIVIDUAL = "individual"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRequest:
+    """A question: exactly one of ``photograph`` (file bytes) and ``annotation_id``, and where to search.
+
+    ``viewpoint`` and ``captured`` tell what is known of the photograph; for an annotation they default to its own.
+    ``without_encounters`` and ``without_individuals`` are names as the user knows them.
+    """
+
+    photograph: bytes | None = None
+    annotation_id: int | None = None
+    viewpoint: Viewpoint | None = None
+    captured: date | None = None
+    scope: Scope = field(default_factory=Scope)
+    without_encounters: frozenset[str] = frozenset()
+    without_individuals: frozenset[str] = frozenset()
+    without_own_encounter: bool = False
+    limit: int = 20
+    group_by: GroupBy = GroupBy.ANNOTATION
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput unless there is exactly one query and a usable limit."""
+        if (self.photograph is None) == (self.annotation_id is None):
+            raise InvalidInput("give either a photograph or an annotation id")
+        if not 1 <= self.limit <= MAX_CANDIDATES:
+            raise InvalidInput(f"limit must lie between 1 and {MAX_CANDIDATES}")
+        if self.without_own_encounter and self.annotation_id is None:
+            raise InvalidInput("only a catalogued annotation has an encounter of its own to leave out")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One answer: ``score`` in [0, 1] orders candidates and is not a probability.
+
+    ``days_between`` is None when either date is unknown; ``same_photograph`` marks the query's own bytes.
+    """
+
+    rank: int
+    score: float
+    annotation: Annotation
+    days_between: int | None
+    same_photograph: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was searched, with which versions: enough to understand the answer years later.
+
+    ``removed`` counts the annotations that each filter took away, ``searched`` those that were left; ``milliseconds``
+    gives the time of each stage.
+    """
+
+    query_sha256: str
+    viewpoint: Viewpoint
+    catalogue_version: int
+    index_generation: int
+    ensemble: str
+    ensemble_version: str
+    manifest_sha256: str
+    members: Mapping[str, str]
+    scope: Scope
+    group_by: GroupBy
+    gallery: int
+    searched: int
+    removed: Mapping[str, int]
+    milliseconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchResult:
+    """Candidates, best first, and their receipt."""
+
+    candidates: tuple[Candidate, ...]
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Query:
+    """A question ready to be searched."""
+
+    sha256: str
+    viewpoint: Viewpoint
+    captured: date | None
+    vectors: Mapping[str, Float32]
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The use case; ports are safe to use from many threads."""
+
+    catalogue: Catalogue
+    blobs: Blobs
+    images: Images
+    embedder: Embedder
+    index: VectorIndex
+
+    def __call__(self, request: MatchRequest) -> MatchResult:
+        """Answer one question.
+
+        Raises InvalidInput and its kin for what cannot be used, UnknownAnnotation, and Unavailable when the ensemble,
+        the index or the catalogue is not there: a failure is never an empty list.
+        """
+        watch = Stopwatch()
+        snapshot, ensemble = self.index.current(), self.embedder.ensemble
+        request = self._named(request)
+        if request.photograph is not None:
+            query = self._photograph(request, request.photograph, ensemble, watch)
+        else:
+            query = self._catalogued(request, ensemble, snapshot, watch)
+        selection = _comparable(query, snapshot, ensemble)
+        found = self._search(request, query, snapshot, ensemble, selection)
+        watch.lap("search")
+        candidates = self._candidates(request, query, found)
+        watch.lap("look_up")
+        return MatchResult(candidates, _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds))
+
+    def _named(self, request: MatchRequest) -> MatchRequest:
+        if not request.without_encounters and not request.without_individuals:
+            return request
+        individuals, encounters = self.catalogue.keys(
+            individuals=request.without_individuals, encounters=request.without_encounters
+        )
+        scope = replace(
+            request.scope,
+            without_individuals=request.scope.without_individuals | individuals,
+            without_encounters=request.scope.without_encounters | encounters,
+        )
+        return replace(request, scope=scope)
+
+    def _photograph(self, request: MatchRequest, content: bytes, ensemble: Ensemble, watch: Stopwatch) -> _Query:
+        viewpoint = request.viewpoint or Viewpoint.UNKNOWN
+        photograph = self.images.decode(content)
+        watch.lap("decode")
+        spaces = [space for space in ensemble.spaces if viewpoint in space.viewpoints]
+        vectors = self.embedder.embed([(photograph, None)], spaces)
+        watch.lap("embed")
+        captured = request.captured or (photograph.taken.date() if photograph.taken else None)
+        return _Query(hashlib.sha256(content).hexdigest(), viewpoint, captured, vectors, request.scope)
+
+    def _catalogued(self, request: MatchRequest, ensemble: Ensemble, snapshot: Snapshot, watch: Stopwatch) -> _Query:
+        annotation = self.catalogue.annotation(request.annotation_id or 0)
+        viewpoint = request.viewpoint or annotation.viewpoint
+        row = int(snapshot.gallery.rows_of(np.array([annotation.annotation_id]))[0])
+        scope = request.scope
+        if row >= 0:
+            scope = scope.excluding(annotation=annotation.annotation_id, image=int(snapshot.gallery.image[row]))
+            encounter = int(snapshot.gallery.encounter[row])
+            if request.without_own_encounter and encounter >= 0:
+                scope = replace(scope, without_encounters=scope.without_encounters | {encounter})
+        watch.lap("decode")
+        vectors = self._vectors(annotation, viewpoint, ensemble, snapshot, stored=row >= 0)
+        watch.lap("embed")
+        captured = request.captured or annotation.captured.day
+        return _Query(annotation.image.sha256, viewpoint, captured, vectors, scope)
+
+    def _vectors(
+        self, annotation: Annotation, viewpoint: Viewpoint, ensemble: Ensemble, snapshot: Snapshot, *, stored: bool
+    ) -> dict[str, Float32]:
+        """Stored vectors where this generation has them, otherwise computed from the original."""
+        spaces = [space for space in ensemble.spaces if viewpoint in space.viewpoints]
+        ids = np.array([annotation.annotation_id])
+        vectors = {space.name: snapshot.vectors(space.name, ids) for space in spaces} if stored else {}
+        lacking = [space for space in spaces if not vectors.get(space.name, np.zeros(1)).any()]
+        if lacking:
+            photograph = self.images.decode(self.blobs.get(annotation.image.sha256), whole=annotation.box is not None)
+            vectors |= self.embedder.embed([(photograph, annotation.box)], lacking)
+        return vectors
+
+    def _search(
+        self, request: MatchRequest, query: _Query, snapshot: Snapshot, ensemble: Ensemble, selection: Selection
+    ) -> Neighbours:
+        """The best annotations, or the best annotation of each individual: searched deeper until there are enough."""
+        k = request.limit
+        while True:
+            found = rank(snapshot, ensemble, query.viewpoint, query.vectors, selection.mask, k)
+            kept = found.annotations[0][found.annotations[0] >= 0]
+            if request.group_by is GroupBy.ANNOTATION:
+                return found
+            individuals: Int64 = snapshot.gallery.individual[snapshot.gallery.rows_of(kept)]
+            first = ranking.first_of_each(individuals, request.limit)
+            if len(first) == request.limit or k >= selection.size:
+                return Neighbours(found.annotations[:, first], found.cosines[:, first])
+            k = min(k * 8, selection.size)
+
+    def _candidates(self, request: MatchRequest, query: _Query, found: Neighbours) -> tuple[Candidate, ...]:
+        ids = [int(annotation) for annotation in found.annotations[0] if annotation >= 0]
+        known = self.catalogue.annotations(ids)
+        scores = ranking.score_of(found.cosines[0])
+        # An annotation removed since this generation was built has no row any more and is passed over.
+        alive = [(known[i], float(score)) for i, score in zip(ids, scores, strict=False) if i in known]
+        return tuple(
+            Candidate(
+                rank=place,
+                score=score,
+                annotation=annotation,
+                days_between=_days(query.captured, annotation.captured.day),
+                same_photograph=annotation.image.sha256 == query.sha256,
+            )
+            for place, (annotation, score) in enumerate(alive[: request.limit], start=1)
+        )
+
+
+def _comparable(query: _Query, snapshot: Snapshot, ensemble: Ensemble) -> Selection:
+    chosen = query.scope.select(snapshot.gallery)
+    mask = comparable(snapshot.gallery, ensemble, query.viewpoint, chosen.mask)
+    lost = chosen.size - int(np.count_nonzero(mask))
+    return Selection(mask, chosen.removed | ({"no_common_space": lost} if lost else {}))
+
+
+def _days(one: date | None, other: date | None) -> int | None:
+    return abs((one - other).days) if one and other else None
+
+
+def _receipt(
+    request: MatchRequest,
+    query: _Query,
+    snapshot: Snapshot,
+    ensemble: Ensemble,
+    selection: Selection,
+    milliseconds: Mapping[str, float],
+) -> Receipt:
+    return Receipt(
+        query_sha256=query.sha256,
+        viewpoint=query.viewpoint,
+        catalogue_version=snapshot.catalogue_version,
+        index_generation=snapshot.generation,
+        ensemble=ensemble.name,
+        ensemble_version=ensemble.version,
+        manifest_sha256=ensemble.manifest_sha256,
+        members={member.name: member.sha256 for member in ensemble.members},
+        scope=query.scope,
+        group_by=request.group_by,
+        gallery=len(snapshot.gallery),
+        searched=selection.size,
+        removed=selection.removed,
+        milliseconds=milliseconds,
+    )
