@@ -48,7 +48,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
           --exclude-newer "7 days" --group build
 lock: $(VENV)/.installed-dev ## compile requirements*.txt from pyproject.toml again
 	$(COMPILE) pyproject.toml --output-file requirements.txt
-	$(COMPILE) pyproject.toml --extra dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra postgres --constraints requirements.txt --output-file requirements-server.txt
+	$(COMPILE) pyproject.toml --extra dev --constraints requirements-server.txt --output-file requirements-dev.txt
 
 clean: ## remove caches and the environment
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov dist
