@@ -6,7 +6,7 @@ import logging
 import time
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 REQUESTS = Counter("resight_requests_total", "Answered HTTP requests", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram("resight_request_seconds", "Time to answer an HTTP request", ["method", "route"])
@@ -19,6 +19,11 @@ STAGE_SECONDS = Histogram(
 IMPORT_ROWS = Counter("resight_import_rows_total", "Rows of imports by the state in which they ended", ["state"])
 GENERATION = Gauge("resight_index_generation", "The index generation that answers now")
 ANNOTATIONS = Gauge("resight_index_annotations", "Annotations in the index generation that answers now")
+
+
+def exposition() -> tuple[bytes, str]:
+    """Every metric as Prometheus reads it, and the media type of that text."""
+    return generate_latest(), CONTENT_TYPE_LATEST
 
 
 class Stopwatch:

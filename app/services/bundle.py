@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.domain.ports import Jobs
+from app.domain.ports import Jobs, Uploads
 from app.services.browse import Browse
 from app.services.evaluate import Evaluate
 from app.services.health import Health
@@ -24,3 +24,4 @@ class Services:
     reindex: Reindex
     health: Health
     jobs: Jobs
+    uploads: Uploads
