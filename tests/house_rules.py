@@ -46,9 +46,19 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "the service is wired by bootstrap: it names no adapter",
     ),
     "app.cli": (
-        ("app.domain", "app.telemetry", "app.services", "app.bootstrap", "app.config", "app.main", "app.cli", "app.cli_"),
+        (
+            "app.domain",
+            "app.telemetry",
+            "app.services",
+            "app.bootstrap",
+            "app.config",
+            "app.main",
+            "app.cli",
+            "app.cli_",
+        ),
         "a command runs the same services as HTTP: it names no adapter",
     ),
+    "app.__main__": (("app.cli",), "python -m app is the command, nothing more"),
     "models": (
         ("models", "app.domain", "app.adapters.pillow_images", "app.adapters.onnx_embedder"),
         "training sees photographs and checks its export exactly as the service does",
@@ -65,7 +75,10 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "rich": (("app.cli", "models"), "a terminal is a door too"),
     "pydantic": (("app.web", "app.config"), "shapes of requests and settings, not of the domain"),
     "pydantic_settings": (("app.config",), "settings are read in one place"),
-    "structlog": (("app.telemetry", "app.services", "app.adapters", "app.web", "app.main"), "nouns have nothing to log"),
+    "structlog": (
+        ("app.telemetry", "app.services", "app.adapters", "app.web", "app.main"),
+        "nouns have nothing to log",
+    ),
     "prometheus_client": (("app.telemetry",), "every metric stands in one list"),
     "sqlalchemy": (("app.adapters.sql_",), "one brand, one adapter"),
     "alembic": (("app.adapters.sql_",), "one brand, one adapter"),
