@@ -31,7 +31,7 @@ class ImportState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """One bulk ingestion: ``rows`` counts its rows by state; ``refused`` gives (row, source id, reason), first 1,000."""
+    """One bulk ingestion: ``rows`` counts rows by state, ``refused`` gives (row, source id, reason), first 1,000."""
 
     import_id: int
     source: str

@@ -33,8 +33,9 @@ class Partition(NamedTuple):
 class Gallery:
     """Columns of all annotations of one generation, one row an annotation, sorted by ``annotation``.
 
-    ``annotation``, ``individual``, ``encounter``, ``image`` are database keys (NOBODY when there is none), ``viewpoint``
-    is a position in VIEWPOINTS, ``day`` is a proleptic ordinal (``date.toordinal``), UNDATED when unknown, ``year`` 0 then.
+    ``annotation``, ``individual``, ``encounter`` and ``image`` are database keys (NOBODY when there is none),
+    ``viewpoint`` is a position in VIEWPOINTS, ``day`` an ordinal (``date.toordinal``), UNDATED with ``year`` 0 when the
+    date is unknown.
     """
 
     annotation: Int64

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
 
 from app.domain.catalogue import Annotation, Box, Image, Individual, Sighting
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
 from app.domain.ingestion import Embedded, ImportReport, ImportState
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
+from app.domain.scenario import Prediction, ScenarioPack
 
 T = TypeVar("T")
 
@@ -176,7 +178,7 @@ class Catalogue(VectorSource, Protocol):
         ...
 
     def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
-        """(row, column, reason) for sightings that contradict the catalogue, such as a name that differs only in case."""
+        """(row, column, reason) of sightings that contradict the catalogue, such as a name in another case."""
         ...
 
     def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
@@ -200,7 +202,7 @@ class Catalogue(VectorSource, Protocol):
         ...
 
     def known(self, sightings: Sequence[tuple[Sighting, str]]) -> set[int]:
-        """Sheet rows of those (sighting, sha256 of its file) that the catalogue holds with all vectors that they need."""
+        """Rows of those (sighting, sha256 of its file) that the catalogue holds with every vector they need."""
         ...
 
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
@@ -212,7 +214,7 @@ class Catalogue(VectorSource, Protocol):
         ...
 
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
-        """Annotations whose viewpoint this space serves but that have no vector in it: what a new ensemble must embed."""
+        """Annotations that this active space serves but that lack a vector in it: a new ensemble must embed them."""
         ...
 
     def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
@@ -265,6 +267,18 @@ class Sheets(Protocol):
         ...
 
 
+class Uploads(Protocol):
+    """Archives that were posted and wait for their import."""
+
+    def store(self, archive: BinaryIO) -> str:
+        """Keep a copy durably (on disk before this returns); returns its source, ``upload:name``. Raises StorageFull."""
+        ...
+
+    def discard(self, source: str) -> None:
+        """Forget an upload whose rows all have a final state; any other source is left alone."""
+        ...
+
+
 class Jobs(Protocol):
     """Long work beside the requests: one piece at a time, in order, one process at a time on one data folder."""
 
@@ -278,4 +292,20 @@ class Jobs(Protocol):
 
     def close(self) -> None:
         """Wait for the piece of work under way; what has not begun is left for the next start."""
+        ...
+
+
+class ScenarioPacks(Protocol):
+    """The contest's files."""
+
+    def read(self, folder: Path) -> ScenarioPack:
+        """A folder with query_scenarios.csv; raises BadScenario naming file and line."""
+        ...
+
+    def read_predictions(self, path: Path) -> list[Prediction]:
+        """The rows of a prediction file, in its order; raises BadScenario."""
+        ...
+
+    def write_predictions(self, path: Path, predictions: Iterable[Prediction]) -> None:
+        """Write query_id, database_image_id, score: whole or not at all."""
         ...

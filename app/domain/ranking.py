@@ -29,7 +29,7 @@ def fuse(cosines: Sequence[Float32], weights: Sequence[float]) -> Float32:
 
 
 def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
-    """The ``k`` best of several result lists over disjoint annotations, for each of n queries; ties go to the lower id."""
+    """The ``k`` best of several result lists over disjoint annotations, for each of n queries; ties by id."""
     annotations = np.concatenate([part.annotations for part in parts], axis=1)
     cosines = np.concatenate([part.cosines for part in parts], axis=1)
     order = np.lexsort((annotations, np.where(annotations < 0, np.inf, -cosines)), axis=1)[:, :k]

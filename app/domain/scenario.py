@@ -47,7 +47,7 @@ Truth = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class ScenarioPack:
-    """Scenarios with their truths; ``other_encounter`` counts only matches from another encounter, None if not given."""
+    """Scenarios with their truths; ``other_encounter`` counts only matches from another encounter, if given."""
 
     scenarios: tuple[Scenario, ...]
     truth: Truth = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.domain.catalogue import Annotation, Individual
+from app.domain.errors import UnknownAnnotation
 from app.domain.ports import Blobs, Catalogue, Images
 
 THUMBNAIL = 320
@@ -31,9 +32,12 @@ class Browse:
         """One annotation; raises UnknownAnnotation."""
         return self.catalogue.annotation(annotation_id)
 
-    def annotation_id(self, source_id: str) -> int | None:
-        """The annotation that a sheet called ``source_id``, None when there is none."""
-        return self.catalogue.annotation_ids([source_id]).get(source_id)
+    def annotation_id(self, source_id: str) -> int:
+        """The annotation that a sheet called ``source_id``; raises UnknownAnnotation."""
+        found = self.catalogue.annotation_ids([source_id])
+        if source_id not in found:
+            raise UnknownAnnotation(f"no annotation has the image_id {source_id!r}")
+        return found[source_id]
 
     def thumbnail(self, annotation_id: int) -> bytes:
         """A small JPEG of the annotation's box; raises UnknownAnnotation, Corrupt."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from app.domain.catalogue import Viewpoint
 from app.domain.errors import BadScenario
 from app.domain.measures import Score
 from app.domain.partition import VIEWPOINTS, Gallery, Int64
-from app.domain.ports import Catalogue, Embedder, Neighbours, Snapshot, VectorIndex
+from app.domain.ports import Catalogue, Embedder, Neighbours, ScenarioPacks, Snapshot, VectorIndex
 from app.domain.scenario import (
     MAX_ROWS,
     Prediction,
@@ -29,7 +30,7 @@ from app.services.rank import rank
 
 @dataclass(frozen=True, slots=True)
 class ScenarioScore:
-    """What one scenario, or all of them pooled, reached; ``other_encounter`` is None when the pack has no such truth."""
+    """What one scenario, or all pooled, reached; ``other_encounter`` is None when the pack has no such truth."""
 
     name: str
     queries: int
@@ -58,6 +59,31 @@ class Evaluate:
     catalogue: Catalogue
     embedder: Embedder
     index: VectorIndex
+    packs: ScenarioPacks
+
+    def folder(self, scenarios: Path, out: Path | None = None) -> Evaluation:
+        """Evaluate a pack on disk and, when ``out`` is given, write the predictions there in the contest's format."""
+        evaluation = self(self.packs.read(scenarios))
+        if out:
+            self.packs.write_predictions(out, evaluation.predictions)
+        return evaluation
+
+    def predictions(self, scenarios: Path, predictions: Path) -> list[ScenarioScore]:
+        """Score a prediction file of anybody's: each scenario that it answers, then those pooled.
+
+        Raises BadScenario for every fault of the file; a query without rows is one, and never skipped quietly.
+        """
+        pack, rows = self.packs.read(scenarios), self.packs.read_predictions(predictions)
+        check_pack(pack)
+        owner = {query.query_id: s for s in pack.scenarios for query in s.queries}
+        if stray := {row.query_id for row in rows} - owner.keys():
+            raise BadScenario(f"unknown query {min(stray)!r}: no scenario of the pack holds it")
+        answered = [s for s in pack.scenarios if any(owner[row.query_id] is s for row in rows)]
+        if not answered:
+            raise BadScenario("the prediction file holds no rows")
+        for scenario in answered:
+            check_predictions(scenario, [row for row in rows if owner[row.query_id] is scenario])
+        return [_scored(s.scenario_id, [s], rows, pack) for s in answered] + [_scored("pooled", answered, rows, pack)]
 
     def __call__(self, pack: ScenarioPack) -> Evaluation:
         """Rank and score every scenario.

@@ -89,7 +89,7 @@ class Ingest:
         ensemble fail, the import is marked failed with the reason, keeps its waiting rows, and the error is raised.
         """
         try:
-            self._work(import_id, progress or (lambda done, total: None))
+            self._work(import_id, progress or _quiet)
             self.index.refresh(self.catalogue)
             self.catalogue.finish_import(import_id, ImportState.DONE)
         except ResightError as error:
@@ -189,6 +189,10 @@ class Ingest:
 def _image(decoded: _Decoded) -> Image:
     shot = decoded.photograph
     return Image(decoded.sha256, shot.format, shot.width, shot.height, len(decoded.content))
+
+
+def _quiet(_done: int, _total: int) -> None:
+    """Progress that nobody watches."""
 
 
 def _of_row(vectors: Mapping[str, Mapping[int, Float32]], row: int) -> dict[str, Float32]:

@@ -69,7 +69,7 @@ class Reindex:
         return snapshot
 
     def catch_up(self) -> None:
-        """Refresh when the catalogue has moved on, such as after an import by another command; at most one at a time."""
+        """Refresh when the catalogue has moved on, as after an import by another command; at most one at a time."""
         if not self._busy.acquire(blocking=False):
             return
         try:
