@@ -25,19 +25,15 @@ class Images(Protocol):
 
     def probe(self, content: bytes) -> tuple[str, int, int]:
         """Format, upright width and height, from the header alone; raises BadImage and its kin."""
-        ...
 
     def decode(self, content: bytes, *, whole: bool = False) -> Photograph:
         """Upright RGB pixels; raises BadImage, BadFormat or TooLarge."""
-        ...
 
     def prepare(self, photograph: Photograph, recipe: Preprocessing, box: Box | None = None) -> Float32:
         """A member's input, 3 x height x width; raises BadImage for a box outside the photograph."""
-        ...
 
     def render(self, photograph: Photograph, *, longest: int, box: Box | None = None) -> bytes:
         """A JPEG without metadata, at most ``longest`` pixels on its longest side."""
-        ...
 
 
 class Embedder(Protocol):
@@ -46,15 +42,12 @@ class Embedder(Protocol):
     @property
     def ensemble(self) -> Ensemble:
         """What is loaded; raises ModelUnavailable when it is not."""
-        ...
 
     def active_spaces(self) -> list[ActiveSpace]:
         """Its spaces as they are computed here: the fingerprint includes the precision."""
-        ...
 
     def embed(self, crops: Sequence[tuple[Photograph, Box | None]], spaces: Sequence[Space]) -> dict[str, Float32]:
         """Unit vectors (n, space.dimension) by space name; raises ModelUnavailable."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,28 +64,23 @@ class Snapshot(Protocol):
     @property
     def generation(self) -> int:
         """Its number, growing."""
-        ...
 
     @property
     def catalogue_version(self) -> int:
         """The catalogue version that it was built from."""
-        ...
 
     @property
     def gallery(self) -> Gallery:
         """The columns of all its annotations."""
-        ...
 
     def search(self, space: str, queries: Float32, mask: Mask, k: int) -> Neighbours:
         """The ``k`` best of the gallery rows in ``mask`` for each query (n, d).
 
         Raises SpaceMismatch for queries of another dimension or a space that it does not hold.
         """
-        ...
 
     def vectors(self, space: str, annotations: Int64) -> Float32:
         """Stored unit vectors (n, d); rows of zeros for annotations that have none in this space."""
-        ...
 
 
 class VectorIndex(Protocol):
@@ -100,18 +88,15 @@ class VectorIndex(Protocol):
 
     def current(self) -> Snapshot:
         """The generation that answers now; raises IndexUnavailable before the first one."""
-        ...
 
     def refresh(self, source: VectorSource) -> Snapshot:
         """Build what changed since the current generation aside, write it durably, swap it in by reference.
 
         Damaged, missing, stale or foreign files are found by their hash and signature, and built again.
         """
-        ...
 
     def verify(self, source: VectorSource) -> list[str]:
         """Read-only: one sentence for each file that is damaged, missing, stale or foreign."""
-        ...
 
 
 class VectorSource(Protocol):
@@ -119,23 +104,18 @@ class VectorSource(Protocol):
 
     def version(self) -> int:
         """The catalogue version: grows with every change."""
-        ...
 
     def fingerprints(self) -> Mapping[str, str]:
         """Fingerprint of each active space, by name."""
-        ...
 
     def signatures(self) -> Mapping[Partition, str]:
         """For each partition of the active spaces a text that changes whenever its members or vectors change."""
-        ...
 
     def partition(self, partition: Partition) -> tuple[Int64, Float32]:
         """Annotation ids (n), ascending, and their vectors (n, d)."""
-        ...
 
     def gallery(self) -> Gallery:
         """The columns of all annotations."""
-        ...
 
 
 class Catalogue(VectorSource, Protocol):
@@ -143,55 +123,42 @@ class Catalogue(VectorSource, Protocol):
 
     def use_spaces(self, spaces: Sequence[ActiveSpace]) -> None:
         """Make these the active spaces; vectors of other fingerprints stay stored but are not served."""
-        ...
 
     def annotation(self, annotation_id: int) -> Annotation:
         """One annotation; raises UnknownAnnotation."""
-        ...
 
     def annotations(self, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
         """Those annotations that exist, by id."""
-        ...
 
     def annotation_ids(self, source_ids: Iterable[str]) -> dict[str, int]:
         """Those source ids that exist, with their annotation ids."""
-        ...
 
     def individuals(self, *, after: str = "", limit: int = 100) -> list[Individual]:
         """Individuals by name, those behind ``after``."""
-        ...
 
     def individual(self, name: str) -> tuple[Individual, list[Annotation]]:
         """One individual with its annotations by date; raises UnknownIndividual."""
-        ...
 
     def keys(self, *, individuals: Iterable[str] = (), encounters: Iterable[str] = ()) -> tuple[set[int], set[int]]:
         """Database keys of named individuals and encounters; raises UnknownIndividual or BadScope for a stray name."""
-        ...
 
     def image(self, sha256: str) -> Image:
         """One image; raises UnknownImage."""
-        ...
 
     def image_shas(self) -> Iterator[str]:
         """The SHA-256 of every image, streamed."""
-        ...
 
     def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
         """(row, column, reason) of sightings that contradict the catalogue, such as a name in another case."""
-        ...
 
     def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
         """Record an import with all its rows as waiting; returns its id."""
-        ...
 
     def waiting(self, import_id: int) -> list[Sighting]:
         """The rows of an import that are still waiting, in order: what a resumed import has left to do."""
-        ...
 
     def running_imports(self) -> list[int]:
         """Imports that have not ended, oldest first."""
-        ...
 
     def add(self, import_id: int, rows: Sequence[Embedded], refused: Sequence[tuple[int, str]]) -> None:
         """Store a chunk: annotations with vectors, and row states (``refused``: row and reason), in one transaction.
@@ -199,27 +166,21 @@ class Catalogue(VectorSource, Protocol):
         A row whose photograph and box are known already becomes ``unchanged`` and adds nothing; a row that gives the
         source id of another photograph is refused.
         """
-        ...
 
     def known(self, sightings: Sequence[tuple[Sighting, str]]) -> set[int]:
         """Rows of those (sighting, sha256 of its file) that the catalogue holds with every vector they need."""
-        ...
 
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
         """End an import; stored rows become indexed when it is done (the index was refreshed before)."""
-        ...
 
     def import_report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
-        ...
 
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
         """Annotations that this active space serves but that lack a vector in it: a new ensemble must embed them."""
-        ...
 
     def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
         """Store vectors of annotations in an active space."""
-        ...
 
 
 class Blobs(Protocol):
@@ -227,15 +188,12 @@ class Blobs(Protocol):
 
     def put_all(self, contents: Sequence[bytes]) -> list[str]:
         """Store durably (on disk before this returns); the SHA-256 of each. Raises StorageFull."""
-        ...
 
     def get(self, sha256: str) -> bytes:
         """The bytes, checked against their hash; raises UnknownImage or Corrupt."""
-        ...
 
     def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
         """Read-only: one sentence for each of these that is missing or changed, then for each stray file."""
-        ...
 
 
 class Sheet(Protocol):
@@ -244,15 +202,12 @@ class Sheet(Protocol):
     @property
     def source(self) -> str:
         """A name to show: the folder or the archive."""
-        ...
 
     def sightings(self) -> list[Sighting]:
         """Every row; raises BadRows with all faults of the sheet."""
-        ...
 
     def read(self, path: str) -> bytes:
         """The bytes of a photograph named by the sheet; raises BadImage when it is missing or too large."""
-        ...
 
 
 class Sheets(Protocol):
@@ -264,19 +219,16 @@ class Sheets(Protocol):
         ``path:/somewhere`` is for the command line, ``folder:name`` lies under the import root and ``upload:name`` is
         a ZIP that was posted. Raises BadArchive, BadRows, or NotAllowed for a name that leaves its root.
         """
-        ...
 
 
 class Uploads(Protocol):
     """Archives that were posted and wait for their import."""
 
     def store(self, archive: BinaryIO) -> str:
-        """Keep a copy durably (on disk before this returns); returns its source, ``upload:name``. Raises StorageFull."""
-        ...
+        """Keep a copy, on disk before this returns; gives its source, ``upload:name``. Raises StorageFull."""
 
     def discard(self, source: str) -> None:
         """Forget an upload whose rows all have a final state; any other source is left alone."""
-        ...
 
 
 class Jobs(Protocol):
@@ -284,15 +236,12 @@ class Jobs(Protocol):
 
     def submit(self, name: str, work: Callable[[], object]) -> None:
         """Run ``work`` later; what it raises is logged, since the work itself records how it ended."""
-        ...
 
     def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` now, after whatever another process is doing; returns its answer or raises its error."""
-        ...
 
     def close(self) -> None:
         """Wait for the piece of work under way; what has not begun is left for the next start."""
-        ...
 
 
 class ScenarioPacks(Protocol):
@@ -300,12 +249,9 @@ class ScenarioPacks(Protocol):
 
     def read(self, folder: Path) -> ScenarioPack:
         """A folder with query_scenarios.csv; raises BadScenario naming file and line."""
-        ...
 
     def read_predictions(self, path: Path) -> list[Prediction]:
         """The rows of a prediction file, in its order; raises BadScenario."""
-        ...
 
     def write_predictions(self, path: Path, predictions: Iterable[Prediction]) -> None:
         """Write query_id, database_image_id, score: whole or not at all."""
-        ...
