@@ -73,7 +73,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "jinja2": (("app.web",), "pages are drawn at the door"),
     "typer": (("app.cli", "models"), "a terminal is a door too"),
     "rich": (("app.cli", "models"), "a terminal is a door too"),
-    "pydantic": (("app.web", "app.config"), "shapes of requests and settings, not of the domain"),
+    "pydantic": (("app.web", "app.config", "models"), "shapes of requests, settings and recipes, not of the domain"),
     "pydantic_settings": (("app.config",), "settings are read in one place"),
     "structlog": (
         ("app.telemetry", "app.services", "app.adapters", "app.web", "app.main"),
@@ -84,6 +84,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "alembic": (("app.adapters.sql_",), "one brand, one adapter"),
     "pysqlite3": (("app.adapters.sql_",), "one brand, one adapter"),
     "sqlite3": (("app.adapters.sql_",), "Python's own SQLite may be one that loses commits"),
+    "migrations": (("app.bootstrap", "app.adapters.sql_"), "tables are brought up to date before the service is wired"),
     "psycopg": (("app.adapters.sql_",), "one brand, one adapter"),
     "faiss": (("app.adapters.faiss_",), "one brand, one adapter"),
     "onnxruntime": (("app.adapters.onnx_", "models"), "one brand, one adapter; training checks its exports with it"),
