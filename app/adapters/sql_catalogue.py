@@ -1,0 +1,137 @@
+"""The catalogue in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from app.adapters import sql_imports, sql_intake, sql_reads, sql_vectors
+from app.adapters.sql_engine import Database
+from app.domain.catalogue import Annotation, Image, Individual, Sighting
+from app.domain.ensemble import ActiveSpace, Float32
+from app.domain.errors import UnknownAnnotation, UnknownImage
+from app.domain.ingestion import Embedded, ImportReport, ImportState
+from app.domain.partition import Gallery, Int64, Partition
+
+_SHAS = 5000
+
+
+class SqlCatalogue:
+    """The Catalogue port. ``url`` is ``sqlite:///file`` or ``postgresql://...``; ``migrations.upgrade`` comes first.
+
+    Safe to be called from many threads: each call is a transaction on a connection of its own.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def version(self) -> int:
+        with self._database.reading() as connection:
+            return sql_vectors.version(connection)
+
+    def fingerprints(self) -> Mapping[str, str]:
+        with self._database.reading() as connection:
+            return {name: stored.space.fingerprint for name, stored in sql_vectors.active(connection).items()}
+
+    def signatures(self) -> Mapping[Partition, str]:
+        with self._database.reading() as connection:
+            return sql_vectors.signatures(connection)
+
+    def partition(self, partition: Partition) -> tuple[Int64, Float32]:
+        with self._database.reading() as connection:
+            return sql_vectors.partition(connection, partition)
+
+    def gallery(self) -> Gallery:
+        with self._database.reading() as connection:
+            return sql_vectors.gallery(connection)
+
+    def use_spaces(self, spaces: Sequence[ActiveSpace]) -> None:
+        with self._database.writing() as connection:
+            sql_vectors.use(connection, spaces)
+
+    def annotation(self, annotation_id: int) -> Annotation:
+        found = self.annotations([annotation_id]).get(annotation_id)
+        if found is None:
+            raise UnknownAnnotation(f"no annotation has the id {annotation_id}")
+        return found
+
+    def annotations(self, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
+        with self._database.reading() as connection:
+            return sql_reads.by_ids(connection, annotation_ids)
+
+    def annotation_ids(self, source_ids: Iterable[str]) -> dict[str, int]:
+        with self._database.reading() as connection:
+            return sql_reads.ids_of(connection, source_ids)
+
+    def individuals(self, *, after: str = "", limit: int = 100) -> list[Individual]:
+        with self._database.reading() as connection:
+            return sql_reads.page(connection, after, limit)
+
+    def individual(self, name: str) -> tuple[Individual, list[Annotation]]:
+        with self._database.reading() as connection:
+            return sql_reads.individual(connection, name)
+
+    def keys(self, *, individuals: Iterable[str] = (), encounters: Iterable[str] = ()) -> tuple[set[int], set[int]]:
+        with self._database.reading() as connection:
+            return sql_reads.keys(connection, individuals, encounters)
+
+    def image(self, sha256: str) -> Image:
+        with self._database.reading() as connection:
+            found = sql_reads.image(connection, sha256)
+        if found is None:
+            raise UnknownImage(f"no image has the SHA-256 {sha256!r}")
+        return found
+
+    def image_shas(self) -> Iterator[str]:
+        # A transaction a page: whoever reads the files behind these names takes hours for a large catalogue.
+        last = 0
+        while True:
+            with self._database.reading() as connection:
+                page = sql_reads.image_shas(connection, last, _SHAS)
+            if not page:
+                return
+            yield from (sha256 for _, sha256 in page)
+            last = page[-1][0]
+
+    def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
+        with self._database.reading() as connection:
+            return sql_intake.conflicts(connection, sightings)
+
+    def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
+        with self._database.writing() as connection:
+            return sql_imports.begin(connection, source, sightings)
+
+    def waiting(self, import_id: int) -> list[Sighting]:
+        with self._database.reading() as connection:
+            return sql_imports.waiting(connection, import_id)
+
+    def running_imports(self) -> list[int]:
+        with self._database.reading() as connection:
+            return sql_imports.running(connection)
+
+    def add(self, import_id: int, rows: Sequence[Embedded], refused: Sequence[tuple[int, str]]) -> None:
+        with self._database.writing() as connection:
+            sql_intake.add(connection, import_id, rows, refused)
+
+    def known(self, sightings: Sequence[tuple[Sighting, str]]) -> set[int]:
+        with self._database.reading() as connection:
+            return sql_intake.known(connection, sightings)
+
+    def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
+        with self._database.writing() as connection:
+            sql_imports.finish(connection, import_id, state, reason)
+
+    def import_report(self, import_id: int) -> ImportReport:
+        with self._database.reading() as connection:
+            return sql_imports.report(connection, import_id)
+
+    def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
+        with self._database.reading() as connection:
+            return sql_vectors.missing(connection, space, limit)
+
+    def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
+        with self._database.writing() as connection:
+            sql_vectors.replace(connection, space, vectors)

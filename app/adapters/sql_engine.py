@@ -1,0 +1,145 @@
+"""A database for the catalogue: SQLite by default, PostgreSQL by URL, and its errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from threading import Lock
+from typing import Any, TypeVar
+
+from pysqlite3 import dbapi2 as sqlite
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.domain.errors import CatalogueUnavailable, Conflict, InvalidInput, StorageFull
+
+_BUSY_SECONDS = 5
+_STATEMENT_SECONDS = 10
+_POOL = {"pool_size": 8, "max_overflow": 40, "pool_timeout": _BUSY_SECONDS}
+# Before this release two connections that write and checkpoint at once could corrupt a database in WAL mode.
+_SAFE_WAL = (3, 51, 3)
+_PG_DISK_FULL = "53100"
+
+T = TypeVar("T")
+
+
+class Database:
+    """Connections to one database, one transaction each; a write is durable when its block ends.
+
+    Raises CatalogueUnavailable, StorageFull, Conflict or InvalidInput, never an error of SQLAlchemy or a driver.
+    ``sqlite_version`` stands for the library's own version.
+    """
+
+    def __init__(self, url: str, *, sqlite_version: tuple[int, ...] = sqlite.sqlite_version_info) -> None:
+        parsed = _parse(url)
+        self._sqlite = parsed.get_backend_name() == "sqlite"
+        # Waiting threads of this process take turns: SQLite's own waiting is a lottery in which one may starve.
+        self._turn = Lock()
+        if self._sqlite:
+            self.engine = _sqlite_engine(parsed, journal_mode(sqlite_version))
+            self._reader = self.engine
+        else:
+            self.engine = _postgres_engine(parsed)
+            self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._writer = self.engine.execution_options(resight_begin="BEGIN IMMEDIATE")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database throughout."""
+        with _translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block and rolled back when the block raises."""
+        with _translated(), self._turn_to_write(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        if not self._sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=_BUSY_SECONDS):
+            raise CatalogueUnavailable("the catalogue database is busy")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+def journal_mode(version: tuple[int, ...]) -> str:
+    """WAL where this SQLite writes it safely, else the slower rollback journal."""
+    return "WAL" if version >= _SAFE_WAL else "TRUNCATE"
+
+
+def batches(values: Sequence[T] | set[T], size: int = 500) -> Iterator[list[T]]:
+    """Cut values into lists that fit into one statement."""
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise InvalidInput("the database URL cannot be read") from error
+    backend = parsed.drivername.partition("+")[0]
+    if backend == "sqlite":
+        if parsed.database in {None, "", ":memory:"}:
+            raise InvalidInput("a catalogue on SQLite needs a file: sqlite:///catalogue.sqlite")
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    raise InvalidInput(f"the catalogue runs on SQLite or PostgreSQL, not on {backend!r}")
+
+
+def _sqlite_engine(url: URL, journal: str) -> Engine:
+    # The driver opens no transactions of its own (isolation_level): the begin event says which kind.
+    options: dict[str, Any] = {"timeout": _BUSY_SECONDS, "isolation_level": None}
+    engine = create_engine(url, module=sqlite, connect_args=options, **_POOL)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        for pragma in (f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON", "cache_size=-16000"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer asks for the lock at once: one that reads first and writes later can be refused half-way.
+        connection.exec_driver_sql(connection.get_execution_options().get("resight_begin", "BEGIN"))
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    settings = f"-c statement_timeout={_STATEMENT_SECONDS}s -c synchronous_commit=on"
+    options = {"connect_timeout": _BUSY_SECONDS, "options": settings, "application_name": "resight"}
+    try:
+        return create_engine(url, connect_args=options, pool_pre_ping=True, **_POOL)
+    except ModuleNotFoundError as error:
+        raise InvalidInput("a catalogue on PostgreSQL needs the extra resight[postgres]") from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict("the change contradicts what the catalogue holds") from error
+    except (DataError, OverflowError, UnicodeEncodeError) as error:
+        raise InvalidInput("the catalogue cannot hold this value") from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _PG_DISK_FULL or "disk is full" in str(error.orig):
+            raise StorageFull("the disk of the catalogue database is full; nothing was stored") from error
+        raise CatalogueUnavailable("the catalogue database does not answer") from error
+    except PoolTimeout as error:
+        raise CatalogueUnavailable("the catalogue database is busy") from error

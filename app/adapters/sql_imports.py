@@ -1,0 +1,131 @@
+"""Imports and where their rows stand, in the tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+
+from app.adapters.sql_engine import batches
+from app.adapters.sql_tables import import_rows, imports
+from app.domain.catalogue import Box, CaptureDate, DatePrecision, Sighting, Viewpoint
+from app.domain.errors import UnknownImport
+from app.domain.ingestion import ImportReport, ImportState, RowState
+
+_SHOWN = 1000
+
+
+def begin(connection: Connection, source: str, sightings: Sequence[Sighting]) -> int:
+    """Record an import with all its rows as waiting."""
+    row = {"source": source, "state": ImportState.RUNNING, "started": _now()}
+    import_id = int(connection.execute(insert(imports).values(row).returning(imports.c.id)).scalar_one())
+    shared = {"import_id": import_id, "state": RowState.WAITING}
+    for batch in batches(sightings, 5000):
+        own = ({"row": s.row, "source_id": s.source_id, "sighting": _dump(s)} for s in batch)
+        connection.execute(insert(import_rows), [shared | columns for columns in own])
+    return import_id
+
+
+def require(connection: Connection, import_id: int) -> Row[*tuple[Any, ...]]:
+    """The row of an import; raises UnknownImport."""
+    try:
+        row = connection.execute(select(imports).where(imports.c.id == import_id)).one_or_none()
+    except OverflowError:  # SQLite counts to 2**63 - 1
+        row = None
+    if row is None:
+        raise UnknownImport(f"no import has the id {import_id}")
+    return row
+
+
+def waiting(connection: Connection, import_id: int) -> list[Sighting]:
+    """The rows of an import that are still waiting, in order."""
+    require(connection, import_id)
+    query = select(import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting).where(
+        import_rows.c.import_id == import_id, import_rows.c.state == RowState.WAITING
+    )
+    return [_load(*row) for row in connection.execute(query.order_by(import_rows.c.row))]
+
+
+def running(connection: Connection) -> list[int]:
+    """Imports that have not ended, oldest first."""
+    query = select(imports.c.id).where(imports.c.state == ImportState.RUNNING).order_by(imports.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def mark(connection: Connection, import_id: int, states: Mapping[int, tuple[RowState, str | None]]) -> None:
+    """Set the state, and the reason if any, of rows."""
+    if states:
+        query = update(import_rows).where(import_rows.c.import_id == import_id, import_rows.c.row == bindparam("line"))
+        values = [{"line": row, "state": state, "reason": reason} for row, (state, reason) in states.items()]
+        connection.execute(query, values)
+
+
+def finish(connection: Connection, import_id: int, state: ImportState, reason: str | None) -> None:
+    """End an import; stored rows become indexed when it is done."""
+    require(connection, import_id)
+    connection.execute(
+        update(imports).where(imports.c.id == import_id).values(state=state, reason=reason, finished=_now())
+    )
+    if state is ImportState.DONE:
+        stored = import_rows.c.import_id == import_id, import_rows.c.state == RowState.STORED
+        connection.execute(update(import_rows).where(*stored).values(state=RowState.INDEXED))
+
+
+def report(connection: Connection, import_id: int) -> ImportReport:
+    """Where an import stands."""
+    row = require(connection, import_id)
+    own = import_rows.c.import_id == import_id
+    counts = select(import_rows.c.state, func.count()).where(own).group_by(import_rows.c.state)
+    refused = select(import_rows.c.row, import_rows.c.source_id, import_rows.c.reason).where(
+        own, import_rows.c.state == RowState.REFUSED
+    )
+    return ImportReport(
+        import_id=row.id,
+        source=row.source,
+        state=ImportState(row.state),
+        started=row.started.replace(tzinfo=UTC),
+        finished=row.finished and row.finished.replace(tzinfo=UTC),
+        rows={RowState(state): count for state, count in connection.execute(counts)},
+        refused=tuple(
+            (line, source_id, reason or "")
+            for line, source_id, reason in connection.execute(refused.order_by(import_rows.c.row).limit(_SHOWN))
+        ),
+        reason=row.reason,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _dump(sighting: Sighting) -> str:
+    taken, box = sighting.captured.taken, sighting.box
+    return json.dumps(
+        {
+            "path": sighting.path,
+            "viewpoint": sighting.viewpoint,
+            "taken": taken and taken.isoformat(),
+            "precision": sighting.captured.precision,
+            "individual": sighting.individual,
+            "encounter": sighting.encounter,
+            "box": box and [box.x, box.y, box.width, box.height],
+        }
+    )
+
+
+def _load(row: int, source_id: str, text: str) -> Sighting:
+    said = json.loads(text)
+    taken = datetime.fromisoformat(said["taken"]) if said["taken"] else None
+    return Sighting(
+        source_id=source_id,
+        path=said["path"],
+        viewpoint=Viewpoint(said["viewpoint"]),
+        captured=CaptureDate(taken, DatePrecision(said["precision"])),
+        individual=said["individual"],
+        encounter=said["encounter"],
+        box=Box(*said["box"]) if said["box"] else None,
+        row=row,
+    )

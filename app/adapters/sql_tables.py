@@ -1,0 +1,150 @@
+"""The catalogue's tables. ``migrations/versions`` builds them; a test finds any drift between the two."""
+
+from enum import StrEnum
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from app.domain.catalogue import DatePrecision, Viewpoint
+from app.domain.ingestion import ImportState, RowState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Names sort by code point in both databases, as they do in Python.
+_Name = String().with_variant(String(collation="C"), "postgresql")
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+catalogue_version = Table(
+    "catalogue_version",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+)
+
+individuals = Table(
+    "individuals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", _Name, nullable=False, index=True),
+    Column("key", _Name, nullable=False, unique=True),
+)
+
+encounters = Table(
+    "encounters",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", _Name, nullable=False),
+    Column("key", _Name, nullable=False, unique=True),
+    Column("individual_id", ForeignKey("individuals.id"), index=True),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("format", String, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("byte_size", Integer, nullable=False),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("started", DateTime, nullable=False),  # UTC, as is finished
+    Column("finished", DateTime),
+    Column("reason", Text),
+    _one_of("state", ImportState),
+)
+
+import_rows = Table(
+    "import_rows",
+    metadata,
+    Column("import_id", ForeignKey("imports.id"), primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("source_id", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text),
+    Column("sighting", Text, nullable=False),  # JSON: a resumed import needs no second look at its sheet
+    _one_of("state", RowState),
+    Index(None, "import_id", "state"),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", String, nullable=False, unique=True),
+    Column("image_id", ForeignKey("images.id"), nullable=False),
+    Column("box_x", Integer),
+    Column("box_y", Integer),
+    Column("box_width", Integer),
+    Column("box_height", Integer),
+    Column("box_key", String, nullable=False),  # the box as text: nulls would make every whole photograph unique
+    Column("viewpoint", String, nullable=False),
+    Column("taken", DateTime),  # the clock on the spot, no zone
+    Column("precision", String, nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("day", Integer, nullable=False),  # proleptic ordinal, 0 when undated: the gallery reads no dates
+    Column("individual_id", ForeignKey("individuals.id"), index=True),
+    Column("encounter_id", ForeignKey("encounters.id"), index=True),
+    Column("import_id", ForeignKey("imports.id"), nullable=False),
+    Column("source_row", Integer, nullable=False),
+    UniqueConstraint("image_id", "box_key"),
+    _one_of("viewpoint", Viewpoint),
+    _one_of("precision", DatePrecision),
+    Index(None, "viewpoint", "year"),
+)
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("viewpoints", String, nullable=False),  # comma-separated
+    Column("active", Boolean, nullable=False),
+    UniqueConstraint("name", "fingerprint"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("space_id", ForeignKey("spaces.id"), primary_key=True),
+    Column("annotation_id", ForeignKey("annotations.id"), primary_key=True),
+    Column("version", Integer, nullable=False),  # the catalogue version that brought it
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+    # Signatures are computed from this index alone: the table's pages are full of vectors.
+    Index(None, "space_id", "annotation_id", "version"),
+)
