@@ -1,0 +1,134 @@
+"""Sheets from a folder: metadata.csv beside its photographs. Nothing outside the folder is ever read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+from app.domain.catalogue import Sighting
+from app.domain.cells import parse_path, shown
+from app.domain.errors import BadArchive, BadImage
+from app.domain.ports import Sheet
+from app.domain.sheet import read_sightings
+
+SHEET = "metadata.csv"
+_CHUNK = 1 << 18
+
+
+class CsvSheets:
+    """The Sheets port: opens folders and csv files itself and leaves every other file to ``archive``."""
+
+    def __init__(self, *, archive: Callable[[Path], Sheet], max_bytes: int = 50_000_000) -> None:
+        self._archive = archive
+        self._max_bytes = max_bytes
+
+    def open(self, path: Path) -> Sheet:
+        try:
+            # The user's own choice may be a link; from here on only its target counts.
+            real = path.resolve(strict=True)
+            folder, csv = real.is_dir(), real.suffix.casefold() == ".csv"
+        except (OSError, RuntimeError, ValueError) as error:
+            raise BadArchive(f"{shown(path.name)} cannot be opened: {_why(error)}") from error
+        if folder:
+            return FolderSheet(real, SHEET, source=real.name, max_bytes=self._max_bytes)
+        if csv:
+            return FolderSheet(real.parent, real.name, source=real.name, max_bytes=self._max_bytes)
+        return self._archive(real)
+
+
+class FolderSheet:
+    """The Sheet port on a folder: ``sheet`` is the name of the csv file in it."""
+
+    def __init__(self, folder: Path, sheet: str, *, source: str, max_bytes: int) -> None:
+        self._folder = str(folder)
+        self._sheet = sheet
+        self._source = source
+        self._max_bytes = max_bytes
+        # Sheets walk folder by folder; a few remembered ones save most of the look-ups of a validation.
+        self._real_folder = lru_cache(maxsize=256)(os.path.realpath)
+        try:
+            os.close(self._open(sheet))
+        except (OSError, ValueError) as error:
+            raise BadArchive(f"{shown(source)} holds no readable {sheet}: {_why(error)}") from error
+
+    @property
+    def source(self) -> str:
+        return self._source
+
+    def sightings(self) -> list[Sighting]:
+        self._real_folder.cache_clear()
+        # Today where the date is furthest ahead (UTC+14): what lies beyond is in the future everywhere.
+        today = (datetime.now(UTC) + timedelta(hours=14)).date()
+        try:
+            return read_sightings(self._chunks(), absent=self._absent, today=today)
+        except OSError as error:
+            raise BadArchive(f"{self._sheet} cannot be read: {_why(error)}") from error
+
+    def read(self, path: str) -> bytes:
+        try:
+            descriptor = self._open(parse_path(path))
+            with os.fdopen(descriptor, "rb") as file:
+                content = file.read(self._max_bytes + 1)
+        except (OSError, ValueError) as error:
+            raise BadImage(f"{shown(path)} cannot be read: {_why(error)}") from error
+        if len(content) > self._max_bytes:
+            raise BadImage(f"{shown(path)} has more than {self._max_bytes} bytes")
+        return content
+
+    def _chunks(self) -> Iterator[bytes]:
+        with os.fdopen(self._open(self._sheet), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+    def _absent(self, path: str) -> str | None:
+        """Why a photograph cannot be used, from its directory entry alone."""
+        folder, _, name = path.rpartition("/")
+        try:
+            place = f"{self._real_folder(f'{self._folder}/{folder}')}/{name}"
+            status = os.lstat(place)
+            if stat.S_ISLNK(status.st_mode):
+                place = os.path.realpath(place)
+                status = os.lstat(place)
+        except (OSError, ValueError) as error:
+            return f"cannot be found: {_why(error)}"
+        if not self._inside(place):
+            return "leads out of the folder of the sheet"
+        return None if stat.S_ISREG(status.st_mode) else "is not a plain file"
+
+    def _inside(self, place: str) -> bool:
+        return place.startswith(self._folder.rstrip("/") + "/")
+
+    def _open(self, path: str) -> int:
+        """A descriptor of a plain file inside the folder; links are resolved first, then none is followed any more.
+
+        Each step is opened below the one before, so that a folder swapped for a link in between leads nowhere.
+        """
+        place = os.path.realpath(f"{self._folder}/{path}")
+        if not self._inside(place):
+            raise ValueError("it leads out of the folder of the sheet")
+        *folders, name = place[len(self._folder.rstrip("/")) + 1 :].split("/")
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for step in folders:
+            descriptor = _step(descriptor, step, os.O_DIRECTORY)
+        # Without O_NONBLOCK a named pipe would keep us waiting for its writer.
+        descriptor = _step(descriptor, name, os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ValueError("it is not a plain file")
+        return descriptor
+
+
+def _step(folder: int, name: str, flags: int) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _why(error: Exception) -> str:
+    """The reason without the path: a message must not show where on this machine something lies."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

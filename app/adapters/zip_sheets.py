@@ -1,0 +1,165 @@
+"""Sheets from a ZIP archive: entries are unpacked in memory on demand, nothing is ever written to disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from app.adapters.zip_directory import DEFLATED, MAX_RATIO, RATIO_FROM, Entry, read_directory
+from app.domain.catalogue import Sighting
+from app.domain.cells import shown
+from app.domain.errors import BadArchive, BadImage
+from app.domain.sheet import read_sightings
+
+SHEET = "metadata.csv"
+_CHUNK = 1 << 18
+# An archive may fill this share of the free disk at most; the catalogue needs room, too.
+_SHARE = 0.8
+
+
+def open_archive(path: Path, *, max_bytes: int = 50_000_000, max_total: int | None = None) -> ZipSheet:
+    """The sheet in a ZIP archive: metadata.csv at its top, or in its one top folder.
+
+    ``max_bytes`` limits one photograph, ``max_total`` everything unpacked (80 % of the free disk when not given).
+    Raises BadArchive for an archive that is not whole, plain and within the limits, or holds no sheet.
+    """
+    try:
+        room = int(shutil.disk_usage(path).free * _SHARE) if max_total is None else max_total
+        descriptor = _descriptor(path)
+        try:
+            state = _state(descriptor)
+            entries = read_directory(descriptor, max_total=room)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise BadArchive(f"{shown(path.name)} cannot be opened: {_why(error)}") from error
+    return ZipSheet(path, state, entries, max_bytes)
+
+
+class ZipSheet:
+    """The Sheet port on a checked archive; ``state`` tells whether the file is still the one that was checked."""
+
+    def __init__(self, path: Path, state: tuple[int, ...], entries: dict[str, Entry], max_bytes: int) -> None:
+        self._path = path
+        self._state = state
+        self._entries = entries
+        self._max_bytes = max_bytes
+        self._folder = _folder(entries)
+
+    @property
+    def source(self) -> str:
+        return self._path.name
+
+    def sightings(self) -> list[Sighting]:
+        # Today where the date is furthest ahead (UTC+14): what lies beyond is in the future everywhere.
+        today = (datetime.now(UTC) + timedelta(hours=14)).date()
+        try:
+            return read_sightings(self._unpacked(self._entries[self._folder + SHEET]), absent=self._absent, today=today)
+        except (OSError, ValueError) as error:
+            raise BadArchive(f"{SHEET} cannot be unpacked: {_why(error)}") from error
+
+    def read(self, path: str) -> bytes:
+        entry = self._entry(path)
+        if entry is None:
+            raise BadImage(f"{shown(path)} is not in the archive")
+        if entry.size > self._max_bytes:
+            raise BadImage(f"{shown(path)} has more than {self._max_bytes} bytes")
+        try:
+            return b"".join(self._unpacked(entry))
+        except (OSError, ValueError) as error:
+            raise BadImage(f"{shown(path)} cannot be unpacked: {_why(error)}") from error
+
+    def _absent(self, path: str) -> str | None:
+        return None if self._entry(path) else "is not in the archive"
+
+    def _entry(self, path: str) -> Entry | None:
+        # Archives made on a Mac spell accents in another Unicode form than the sheet may.
+        return self._entries.get(self._folder + unicodedata.normalize("NFC", path))
+
+    def _unpacked(self, entry: Entry) -> Iterator[bytes]:
+        """The bytes of an entry in pieces, counted and checked as they come; ValueError when it is not what it says."""
+        size, crc = 0, 0
+        with self._opened() as descriptor:
+            for piece in _pieces(descriptor, entry):
+                size += len(piece)
+                if size > entry.size or size > max(RATIO_FROM, MAX_RATIO * entry.packed):
+                    raise ValueError("it unpacks to more than the archive says")
+                crc = zlib.crc32(piece, crc)
+                yield piece
+        if size != entry.size or crc != entry.crc:
+            raise ValueError("it is damaged: size or checksum do not match")
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        descriptor = _descriptor(self._path)
+        try:
+            if _state(descriptor) != self._state:
+                raise ValueError("the archive was changed after it was opened")
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def _folder(entries: dict[str, Entry]) -> str:
+    """The folder of the one sheet: "" or "name/"; raises BadArchive when there is none or more than one."""
+    if SHEET in entries:
+        return ""
+    folders = [name.removesuffix(SHEET) for name in entries if name.count("/") == 1 and name.endswith(f"/{SHEET}")]
+    if len(folders) != 1:
+        what = "no" if not folders else "more than one"
+        raise BadArchive(f"the archive holds {what} {SHEET} at its top or in a top folder")
+    return folders[0]
+
+
+def _pieces(descriptor: int, entry: Entry) -> Iterator[bytes]:
+    if entry.method == DEFLATED:
+        yield from _inflated(_packed(descriptor, entry))
+    else:
+        yield from _packed(descriptor, entry)
+
+
+def _packed(descriptor: int, entry: Entry) -> Iterator[bytes]:
+    at, end = entry.start, entry.start + entry.packed
+    while at < end and (block := os.pread(descriptor, min(_CHUNK, end - at), at)):
+        at += len(block)
+        yield block
+
+
+def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Inflate in pieces of bounded size; ValueError for a broken stream or bytes behind its end."""
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for block in blocks:
+            rest = block
+            while rest and not inflate.eof:
+                yield inflate.decompress(rest, _CHUNK)
+                rest = inflate.unconsumed_tail
+            if rest or inflate.unused_data:
+                raise ValueError("there are bytes behind its end")
+        while not inflate.eof and (piece := inflate.decompress(b"", _CHUNK)):
+            yield piece
+    except zlib.error as error:
+        raise ValueError(f"it is damaged: {error}") from error
+    if not inflate.eof:
+        raise ValueError("it is cut short")
+
+
+def _descriptor(path: Path) -> int:
+    # Without O_NONBLOCK a named pipe would keep us waiting for its writer; pread refuses it afterwards.
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def _state(descriptor: int) -> tuple[int, ...]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _why(error: Exception) -> str:
+    """The reason without the path: a message must not show where on this machine something lies."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
