@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,7 +21,7 @@ from app.services.ingest import Plan
 from app.services.match import MatchResult
 from app.services.reindex import Verification
 
-SYNTHETIC = "synthetic-"
+SYNTHETIC = "synthetic"
 _SHOWN_REFUSALS = 20
 
 console = Console()
@@ -36,7 +36,7 @@ class Bar:
         self._progress = Progress(*columns, console=errors, disable=quiet or not errors.is_terminal)
         self._task = self._progress.add_task(label, total=None)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -71,37 +71,57 @@ def imported(report: ImportReport, *, as_json: bool) -> None:
 
 def matched(result: MatchResult, *, as_json: bool) -> None:
     """Ranked candidates and the receipt."""
+    receipt = result.receipt
     if as_json:
-        receipt = asdict(result.receipt)
-        receipt["scope"] = {name: value for name, value in receipt["scope"].items() if value}
-        _json({"candidates": [asdict(candidate) for candidate in result.candidates], "receipt": receipt})
+        versions = asdict(receipt)
+        versions["scope"] = {name: value for name, value in versions["scope"].items() if value}
+        _json({"candidates": [asdict(candidate) for candidate in result.candidates], "receipt": versions})
         return
-    table = Table("rank", "score", "individual", "image", "view", "date", "encounter", "days between", box=None)
+    table = _candidates()
     for one in result.candidates:
         seen = one.annotation
-        table.add_row(
-            str(one.rank),
-            f"{one.score:.4f}" + (" (same file)" if one.same_photograph else ""),
-            seen.individual or "-",
-            seen.source_id,
-            seen.viewpoint,
-            str(seen.captured.day or "-"),
-            seen.encounter or "-",
-            "-" if one.days_between is None else str(one.days_between),
-        )
+        facts = (seen.individual, seen.source_id, seen.viewpoint, seen.captured.day, seen.encounter)
+        table.add_row(*_cells(one.rank, one.score, one.same_photograph, *facts, one.days_between))
     console.print(table)
-    receipt = result.receipt
-    removed = ", ".join(f"{count} by {name}" for name, count in receipt.removed.items() if count) or "none"
-    took = sum(receipt.milliseconds.values())
-    console.print(
-        f"searched {receipt.searched} of {receipt.gallery} annotations (left out: {removed}) in {took:.0f} ms; "
+    _searched(
+        f"{receipt.searched} of {receipt.gallery} annotations",
+        receipt.removed,
+        sum(receipt.milliseconds.values()),
         f"ensemble {receipt.ensemble} {receipt.ensemble_version}, catalogue version {receipt.catalogue_version}, "
-        f"index generation {receipt.index_generation}.",
-        highlight=False,
+        f"index generation {receipt.index_generation}",
     )
-    console.print("The score orders candidates and is not a probability; the decision is yours.", highlight=False)
-    if any(one.annotation.source_id.startswith(SYNTHETIC) for one in result.candidates):
+
+
+def answered(answer: Mapping[str, Any]) -> None:
+    """The same as ``matched`` for an answer that came through the HTTP door."""
+    table, receipt = _candidates(), answer["receipt"]
+    for one in answer["candidates"]:
+        facts = (one["individual"], one["source_id"], one["viewpoint"], one["date"], one["encounter"])
+        table.add_row(*_cells(one["rank"], one["score"], one["same_photograph"], *facts, one["days_between"]))
+    console.print(table)
+    _searched(
+        f"{receipt['searched']} of {receipt['gallery']} annotations",
+        receipt["removed"],
+        sum(receipt["milliseconds"].values()),
+        f"ensemble {receipt['ensemble']} {receipt['ensemble_version']}",
+    )
+    if any(one["source_id"].startswith(SYNTHETIC) for one in answer["candidates"]):
         console.print("These are synthetic animals, drawn by a generator.", style="yellow")
+
+
+def _candidates() -> Table:
+    return Table("rank", "score", "individual", "image", "view", "date", "encounter", "days between", box=None)
+
+
+def _cells(rank: int, score: float, same: bool, *facts: object) -> list[str]:
+    shown = f"{score:.4f}" + (" (same file)" if same else "")
+    return [str(rank), shown, *("-" if fact is None else str(fact) for fact in facts)]
+
+
+def _searched(what: str, removed: Mapping[str, int], milliseconds: float, versions: str) -> None:
+    left_out = ", ".join(f"{count} by {name}" for name, count in removed.items() if count) or "none"
+    console.print(f"searched {what} (left out: {left_out}) in {milliseconds:.0f} ms; {versions}.", highlight=False)
+    console.print("The score orders candidates and is not a probability; the decision is yours.", highlight=False)
 
 
 def evaluated(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
