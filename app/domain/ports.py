@@ -52,7 +52,10 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """Search results: annotation ids (n, k) and cosines (n, k), best first, ties by id; id -1 fills up short rows."""
+    """Search results: annotation ids (n, k) and cosines (n, k), best first, ties by id.
+
+    Short rows are filled up with id -1 and a cosine of minus infinity.
+    """
 
     annotations: Int64
     cosines: Float32

@@ -1,0 +1,213 @@
+"""FaissIndex and the numpy reference keep one contract; what only files can show stands below it."""
+
+import errno
+import os
+import threading
+from itertools import count
+
+import numpy as np
+import pytest
+
+from app.adapters.faiss_index import FaissIndex
+from app.domain.catalogue import Viewpoint
+from app.domain.errors import Corrupt, IndexUnavailable, SpaceMismatch, StorageFull
+from tests.contracts.index import *  # noqa: F403 - the contract's tests are collected here
+from tests.contracts.index import assert_exact, everything, found_ids
+from tests.fakes_index import FakeSource, NumpyIndex, Shown, made_source, unit_vectors
+
+
+@pytest.fixture(params=["numpy", "faiss"])
+def new_index(request, tmp_path):
+    numbers = count()
+
+    def new():
+        if request.param == "numpy":
+            return NumpyIndex()
+        return FaissIndex(tmp_path / str(next(numbers)), batch_threads=2)
+
+    return new
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "index"
+
+
+def rows(folder) -> set[str]:
+    return {path.name for path in folder.glob("*.rows")}
+
+
+def test_a_new_process_finds_the_generation(folder):
+    """What one process made durable another loads: the same generation, the same answers, no vector read again."""
+    source = made_source()
+    first = FaissIndex(folder).refresh(source)
+    source.reads.clear()
+    again = FaissIndex(folder).refresh(source)
+    assert again.generation == first.generation
+    assert source.reads == []
+    assert_exact(again, source)
+    for column in ("annotation", "individual", "encounter", "image", "viewpoint", "year", "day"):
+        assert (getattr(again.gallery, column) == getattr(first.gallery, column)).all()
+
+
+def test_only_changed_partitions_are_built(folder):
+    """An edit in one partition reads that one again and leaves every other file as it was."""
+    source, index = made_source(), FaissIndex(folder)
+    index.refresh(source)
+    before = {path.name: path.stat().st_ino for path in folder.glob("*.rows")}
+    source.reads.clear()
+    one = source.shown[10]
+    source.put(Shown(15, one.vectors, one.viewpoint, one.year))
+    index.refresh(source)
+    assert [(p.viewpoint, p.year) for p in source.reads] == [(one.viewpoint, one.year)]
+    after = {path.name: path.stat().st_ino for path in folder.glob("*.rows")}
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 2
+
+
+def test_the_last_two_generations_stay(folder):
+    """Older manifests, files that no kept generation names and torn writes are deleted; a stranger's file is not."""
+    source, index = made_source(count=8), FaissIndex(folder)
+    for year in range(2001, 2006):
+        source.move(10, Viewpoint.TOP, year)
+        index.refresh(source)
+    (folder / "rows.tmp").write_bytes(b"torn")
+    (folder / f"{'0' * 64}.rows").write_bytes(b"of a refresh that never ended")
+    (folder / "notes.txt").write_text("mine")
+    index.refresh(source)
+    assert sorted(p.name for p in folder.glob("generation-*")) == ["generation-000004.json", "generation-000005.json"]
+    assert not (folder / "rows.tmp").exists()
+    assert f"{'0' * 64}.rows" not in rows(folder)
+    assert (folder / "notes.txt").exists()
+    assert FaissIndex(folder).verify(source) == []
+
+
+def test_two_processes_share_a_folder(folder):
+    """An index follows the generation that another one wrote, instead of building it a second time."""
+    source, mine, other = made_source(), FaissIndex(folder), FaissIndex(folder)
+    mine.refresh(source)
+    source.remove(10)
+    theirs = other.refresh(source)
+    source.reads.clear()
+    assert mine.refresh(source).generation == theirs.generation
+    assert source.reads == []
+    assert found_ids(mine.current()) == found_ids(theirs)
+
+
+class BusySource(FakeSource):
+    """A catalogue that is edited while it is read, a given number of times."""
+
+    left = 0
+
+    def gallery(self):
+        gallery = super().gallery()
+        if self.left:
+            self.left -= 1
+            self.move(10, Viewpoint.TOP, 2100 + self.left)
+        return gallery
+
+
+def busy(times: int) -> BusySource:
+    quiet = made_source()
+    source = BusySource(quiet.spaces, quiet.shown, quiet.edits)
+    source.left = times
+    return source
+
+
+def test_an_edit_during_the_build_starts_it_again(folder):
+    """A generation is made of one catalogue version only, although each part is read in a transaction of its own."""
+    source = busy(3)
+    snapshot = FaissIndex(folder).refresh(source)
+    assert snapshot.catalogue_version == source.version()
+    assert found_ids(snapshot).count(10) == 1
+    assert_exact(snapshot, source)
+
+
+def test_a_catalogue_that_never_rests_is_reported(folder):
+    """After some attempts the refresh gives up, and the last generation keeps answering."""
+    index, source = FaissIndex(folder), busy(0)
+    last = index.refresh(source)
+    source.left = 100
+    source.move(10, Viewpoint.TOP, 2200)
+    with pytest.raises(IndexUnavailable, match="kept changing"):
+        index.refresh(source)
+    assert index.current() is last
+
+
+def test_a_full_disk_is_named_and_the_old_generation_answers(folder, monkeypatch):
+    """No space: StorageFull, nothing half written stays, and the next refresh with space succeeds."""
+    source, index = made_source(), FaissIndex(folder)
+    last = index.refresh(source)
+    source.move(10, Viewpoint.TOP, 2055)
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.adapters.faiss_files.os.fsync", full)
+        with pytest.raises(StorageFull):
+            index.refresh(source)
+    assert index.current() is last
+    assert list(folder.glob("*.tmp")) == []
+    assert_exact(index.refresh(source), source)
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    """A file where the folder should be makes the index unavailable, not the service crash."""
+    (tmp_path / "index").write_text("not a folder")
+    with pytest.raises(IndexUnavailable):
+        FaissIndex(tmp_path / "index").refresh(made_source())
+
+
+def test_refreshes_wait_for_each_other(folder):
+    """Many refreshes at once, of two indexes on one folder, end in one generation that has no fault."""
+    source, indexes = made_source(), [FaissIndex(folder), FaissIndex(folder)]
+    threads = [threading.Thread(target=indexes[i % 2].refresh, args=(source,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {index.current().generation for index in indexes} == {1}
+    assert indexes[0].verify(source) == []
+
+
+def test_vectors_of_two_lengths_in_one_space_are_refused(folder):
+    """A catalogue that gives two dimensions for one space would mix spaces."""
+    source = made_source()
+    source.put(Shown(7, {"body": unit_vectors(1, 5)[0]}, year=1999))
+    with pytest.raises(SpaceMismatch):
+        FaissIndex(folder).refresh(source)
+
+
+class WrongSource(FakeSource):
+    """A catalogue whose gallery does not know what its partitions hold."""
+
+    def gallery(self):
+        quiet = FakeSource(self.spaces, {i: one for i, one in self.shown.items() if i != 10}, self.edits)
+        return quiet.gallery()
+
+
+def test_a_catalogue_that_contradicts_itself_is_refused(folder):
+    """A vector that no gallery row owns is never searched."""
+    quiet = made_source()
+    with pytest.raises(Corrupt):
+        FaissIndex(folder).refresh(WrongSource(quiet.spaces, quiet.shown, quiet.edits))
+
+
+def test_a_vector_that_is_not_a_number_is_never_found(folder):
+    """One broken vector does not hide the others, and is not an answer itself."""
+    source = FakeSource()
+    good = unit_vectors(3, 8)
+    source.put(*(Shown(i, {"body": v}) for i, v in enumerate(good, start=1)))
+    source.put(Shown(9, {"body": np.full(8, np.nan, np.float32)}))
+    snapshot = FaissIndex(folder).refresh(source)
+    for queries in (1, 30):
+        found = snapshot.search("body", unit_vectors(queries, 8), everything(snapshot), 4)
+        assert {tuple(sorted(ids)) for ids in found.annotations.tolist()} == {(-1, 1, 2, 3)}
+
+
+def test_a_mask_of_another_generation_is_a_bug(folder):
+    """A mask must have one value a gallery row: a silent mix-up would search the wrong annotations."""
+    snapshot = FaissIndex(folder).refresh(made_source())
+    with pytest.raises(ValueError, match="mask"):
+        snapshot.search("body", unit_vectors(1, 8), np.ones(3, np.bool_), 1)
