@@ -127,6 +127,11 @@ def test_held_out_photographs_are_of_known_individuals_in_unknown_encounters():
     assert min(made.number for made in held) >= PLAN.photographs
 
 
+def test_a_sparse_survey_holds_out_what_it_can():
+    """Nothing is invented for a survey that shows one individual from one side."""
+    assert len(held_out(SurveyPlan(individuals=1, photographs=1))) < 3
+
+
 @pytest.mark.parametrize(
     "numbers",
     [
