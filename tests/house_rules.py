@@ -70,6 +70,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "fastapi": (("app.web", "app.main"), "HTTP stops at the door"),
     "starlette": (("app.web", "app.main"), "HTTP stops at the door"),
     "uvicorn": (("app.main", "app.cli"), "a server is started, never called"),
+    "anyio": (("app.main",), "the size of the thread pool is set where the service starts"),
     "jinja2": (("app.web",), "pages are drawn at the door"),
     "typer": (("app.cli", "models"), "a terminal is a door too"),
     "rich": (("app.cli", "models"), "a terminal is a door too"),

@@ -46,6 +46,10 @@ class Browse:
         photograph = self.images.decode(content, whole=annotation.box is not None)
         return self.images.render(photograph, longest=THUMBNAIL, box=annotation.box)
 
+    def preview(self, content: bytes) -> bytes:
+        """A small JPEG of a photograph that is not stored; raises BadImage and its kin."""
+        return self.images.render(self.images.decode(content), longest=THUMBNAIL)
+
     def rendition(self, sha256: str) -> bytes:
         """A large JPEG of a whole image, without metadata; raises UnknownImage, Corrupt."""
         content = self.blobs.get(self.catalogue.image(sha256).sha256)

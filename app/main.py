@@ -1,0 +1,74 @@
+"""The HTTP service: middleware, routes, lifespan; nothing else."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from app.config import Settings
+from app.services.bundle import Services
+from app.web import openapi, pages, problems
+from app.web.access import Access
+from app.web.door import Door
+from app.web.limits import Admission, BodyLimit, Limits
+from app.web.routes import catalogue, imports, match, operations
+from app.web.upkeep import Upkeep
+
+_STATIC = Path(__file__).parent / "web" / "static"
+# Threads beyond those of admitted matches, so that browsing and readiness never wait behind them.
+_SPARE_THREADS = 8
+
+
+def create_app(services: Services, settings: Settings) -> FastAPI:
+    """The application over wired services; it owns ``services.jobs`` from its start to its stop."""
+    limits = _limits(settings)
+    door = Door(services, Upkeep(services), threading.Semaphore(limits.at_work))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = limits.in_flight + _SPARE_THREADS
+        door.upkeep.start()
+        yield
+        await anyio.to_thread.run_sync(services.jobs.close)
+
+    app = FastAPI(
+        title="Resight",
+        version=version("resight"),
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        docs_url=None,  # the interactive pages load their scripts from another site
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.door = door
+    problems.install(app)
+    openapi.install(app)
+    for router in (match.router, catalogue.router, imports.router, operations.router, pages.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, limits=limits)
+    app.add_middleware(Admission, limits=limits)
+    app.add_middleware(Access)
+    return app
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        bodies={
+            "/match": settings.max_image_bytes,
+            "/": settings.max_image_bytes,
+            "/imports": settings.max_archive_bytes,
+        },
+        matching=frozenset({"/match", "/"}),
+        in_flight=settings.max_waiting,
+        at_work=settings.threads or os.cpu_count() or 1,
+    )

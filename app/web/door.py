@@ -1,0 +1,42 @@
+"""What every route needs: the services, the upkeep, and the places for matches that compute."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.services.bundle import Services
+from app.services.match import MatchRequest, MatchResult
+from app.web.upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Kept on the application; ``places`` bounds the matches that compute at a time."""
+
+    services: Services
+    upkeep: Upkeep
+    places: threading.Semaphore
+
+    def match(self, request: MatchRequest) -> MatchResult:
+        """Answer a question when there is a place to compute it."""
+        with self.places:
+            result = self.services.match(request)
+        self.upkeep.nudge()
+        return result
+
+
+def _door(request: Request) -> Door:
+    door: Door = request.app.state.door
+    return door
+
+
+def _services(request: Request) -> Services:
+    return _door(request).services
+
+
+TheDoor = Annotated[Door, Depends(_door)]
+TheServices = Annotated[Services, Depends(_services)]

@@ -1,0 +1,116 @@
+"""What clients may send: the fields of a match and of an import, checked before a service is called."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import Request, UploadFile
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from app.domain.catalogue import Viewpoint
+from app.domain.errors import InvalidInput
+from app.domain.partition import Scope
+from app.services.match import MAX_CANDIDATES, GroupBy, MatchRequest
+
+LARGEST_ID = 2**63 - 1
+LONGEST_NAME = 200
+
+
+def _split(given: Any) -> Any:
+    """Values of a repeated field, each of which may list several, as a line of a CSV does."""
+    if not isinstance(given, list):
+        return given
+    try:
+        return [part for line in csv.reader(map(str, given), skipinitialspace=True) for part in line if part]
+    except csv.Error as error:
+        raise ValueError(f"not a list of values: {error}") from error
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name holds no control characters")
+    return name
+
+
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
+Year = Annotated[int, Field(ge=1, le=9999)]
+Viewpoints = Annotated[list[Viewpoint], BeforeValidator(_split)]
+Years = Annotated[list[Year], BeforeValidator(_split)]
+Names = Annotated[list[Name], BeforeValidator(_split)]
+Ids = Annotated[list[Id], BeforeValidator(_split)]
+
+
+class Form(BaseModel):
+    """The base of a form: a field that it does not know is a mistake, not to be passed over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MatchForm(Form):
+    """A question: a photograph or a catalogued annotation, what is known of it, and where to search."""
+
+    image: UploadFile | None = Field(None, description="The photograph: JPEG, PNG, WebP, TIFF or HEIC.")
+    annotation_id: Id | None = Field(None, description="Instead of a photograph: a catalogued annotation.")
+    viewpoint: Viewpoint | None = Field(None, description="The side seen in the photograph.")
+    date: dt.date | None = Field(None, description="When it was taken; by default what its file says.")
+    viewpoints: Viewpoints = Field([], description="Viewpoints to search.")
+    years: Years = Field([], description="Years to search.")
+    since: dt.date | None = Field(None, description="Search from this day on.")
+    until: dt.date | None = Field(None, description="Search up to this day.")
+    exclude_encounters: Names = Field([], description="Encounters to leave out.")
+    exclude_individuals: Names = Field([], description="Individuals to leave out.")
+    exclude_annotations: Ids = Field([], description="Annotations to leave out.")
+    exclude_own_encounter: bool = Field(default=False, description="Leave out the annotation's own encounter.")
+    limit: int = Field(20, ge=1, le=MAX_CANDIDATES, description="How many candidates.")
+    group_by: GroupBy = Field(GroupBy.ANNOTATION, description="What a candidate stands for.")
+
+    def request(self) -> MatchRequest:
+        """The question as the service takes it; raises InvalidInput, BadScope."""
+        return MatchRequest(
+            photograph=self._photograph(),
+            annotation_id=self.annotation_id,
+            viewpoint=self.viewpoint,
+            captured=self.date,
+            scope=Scope(
+                viewpoints=frozenset(self.viewpoints or Viewpoint),
+                years=frozenset(self.years) or None,
+                since=self.since,
+                until=self.until,
+                without_annotations=frozenset(self.exclude_annotations),
+            ),
+            without_encounters=frozenset(self.exclude_encounters),
+            without_individuals=frozenset(self.exclude_individuals),
+            without_own_encounter=self.exclude_own_encounter,
+            limit=self.limit,
+            group_by=self.group_by,
+        )
+
+    def _photograph(self) -> bytes | None:
+        """The bytes sent, None for the empty part that a browser sends when no file was chosen."""
+        if self.image is None or not (self.image.filename or self.image.size):
+            return None
+        return self.image.file.read()
+
+
+class ImportForm(Form):
+    """What to import: a ZIP, or a folder under the import root."""
+
+    archive: UploadFile | None = Field(None, description="A ZIP with metadata.csv and its photographs.")
+    folder: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)] | None = Field(
+        None, description="Instead of a ZIP: a folder under the service's import root, by name."
+    )
+    dry_run: bool = Field(default=False, description="Check everything, write nothing.")
+
+
+_REPEATABLE = frozenset({"viewpoints", "years", "exclude_encounters", "exclude_individuals", "exclude_annotations"})
+
+
+async def no_repeats(request: Request) -> None:
+    """Refuse a form that gives one field twice, such as two photographs: which of them was meant is not known."""
+    # The parser has read the form already and keeps it: nothing is awaited that takes time.
+    names = [name for name, _ in (await request.form()).multi_items() if name not in _REPEATABLE]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise InvalidInput(f"the field {name[:LONGEST_NAME]!r} was given more than once")

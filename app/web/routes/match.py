@@ -1,0 +1,46 @@
+"""Match: a photograph or a catalogued annotation to ranked candidates with their receipt."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form
+
+from app.domain import errors
+from app.web import shapes
+from app.web.door import TheDoor
+from app.web.forms import MatchForm, no_repeats
+from app.web.problems import declare
+from app.web.schemas import MatchAnswer
+
+router = APIRouter(tags=["match"])
+
+
+@router.post(
+    "/match",
+    summary="Find the annotations that look most like a photograph",
+    dependencies=[Depends(no_repeats)],
+    form_limits={"max_files": 4, "max_fields": 1000},
+    responses=declare(
+        errors.BadImage,
+        errors.BadFormat,
+        errors.BadScope,
+        errors.UnknownAnnotation,
+        errors.UnknownIndividual,
+        errors.TooLarge,
+        errors.Overloaded,
+        errors.ModelUnavailable,
+        errors.IndexUnavailable,
+        errors.CatalogueUnavailable,
+        errors.Corrupt,
+        errors.StorageFull,
+    ),
+)
+def match(form: Annotated[MatchForm, Form(media_type="multipart/form-data")], door: TheDoor) -> MatchAnswer:
+    """Give exactly one of `image` and `annotation_id`.
+
+    List fields may be repeated or separated by commas. Candidates are suggestions, best first; the researcher decides.
+    The receipt says what was searched, with which versions. A failure is never an empty list.
+    """
+    request = form.request()
+    return shapes.match_answer(request, door.match(request))

@@ -1,0 +1,215 @@
+"""The shapes of answers, strict: what is not declared here is not sent."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.catalogue import DatePrecision, Viewpoint
+from app.domain.ingestion import ImportState, RowState
+from app.services.match import GroupBy
+
+
+class Answer(BaseModel):
+    """The base of every answer."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class RowFault(Answer):
+    """One fault of a sheet."""
+
+    row: int = Field(description="Line of the sheet, counted from 1; the header is line 1.")
+    column: str
+    reason: str
+
+
+class FieldFault(Answer):
+    """One field of a request that cannot be used."""
+
+    field: str
+    reason: str
+
+
+class Problem(Answer):
+    """A failure (RFC 9457). ``code`` is stable; a program matches on it."""
+
+    type: str = Field(examples=["urn:resight:problem:bad_image"])
+    title: str = Field(examples=["The photograph cannot be used"])
+    status: int = Field(examples=[422])
+    detail: str = Field(description="A sentence that may be shown to a person.")
+    code: str = Field(examples=["bad_image"])
+    instance: str = Field(description="The address that was asked.", examples=["/match"])
+    faults: list[RowFault] | None = Field(None, description="Faults of a sheet, at most 1,000.")
+    total: int | None = Field(None, description="How many faults the sheet has.")
+    errors: list[FieldFault] | None = Field(None, description="Fields of the request that cannot be used.")
+    parts: dict[str, str] | None = Field(None, description="What each part of the service says of itself.")
+
+
+class Sighted(Answer):
+    """What is known of one annotation."""
+
+    annotation_id: int
+    source_id: str = Field(description="The image_id that the sheet gave.")
+    individual: str | None
+    encounter: str | None
+    viewpoint: Viewpoint
+    date: str | None = Field(description="As exactly as it is known: 2019, 2019-07, 2019-07-14 or with the time.")
+    date_precision: DatePrecision
+    thumbnail: str = Field(description="Address of a small JPEG of the annotation's box.")
+    image: str = Field(description="Address of a large JPEG of the whole image, without metadata.")
+
+
+class CandidateAnswer(Sighted):
+    """One answer of a match; ``score`` orders candidates and is not a probability."""
+
+    rank: int
+    score: float = Field(description="(1 + cosine) / 2, in [0, 1].")
+    days_between: int | None = Field(description="Days between the two dates; null when one of them is not known.")
+    same_photograph: bool = Field(description="True for a stored image with the very bytes of the query.")
+
+
+class ScopeAnswer(Answer):
+    """The scope as it was applied."""
+
+    viewpoints: list[Viewpoint]
+    years: list[int] | None
+    since: date | None
+    until: date | None
+    excluded_encounters: list[str]
+    excluded_individuals: list[str]
+    excluded_annotations: list[int] = Field(description="With the annotation asked about, if there is one.")
+    excluded_own_encounter: bool
+
+
+class EnsembleAnswer(Answer):
+    """The ensemble that computed the vectors, named exactly."""
+
+    name: str
+    version: str
+    manifest_sha256: str
+    members: dict[str, str] = Field(description="SHA-256 of each member's file, by name.")
+
+
+class ReceiptAnswer(Answer):
+    """What was searched, with which versions: enough to understand an answer years later."""
+
+    query_sha256: str
+    viewpoint: Viewpoint
+    catalogue_version: int
+    index_generation: int
+    ensemble: EnsembleAnswer
+    scope: ScopeAnswer
+    group_by: GroupBy
+    gallery: int = Field(description="Annotations in the index.")
+    searched: int = Field(description="Annotations that the scope left.")
+    removed: dict[str, int] = Field(description="Annotations that each filter took away, one filter after the other.")
+    milliseconds: dict[str, float] = Field(description="Time of each stage.")
+
+
+class MatchAnswer(Answer):
+    """Candidates, best first, and their receipt. The researcher decides."""
+
+    candidates: list[CandidateAnswer]
+    receipt: ReceiptAnswer
+
+
+class Size(Answer):
+    """Width and height in pixels, upright."""
+
+    width: int
+    height: int
+
+
+class BoxAnswer(Size):
+    """A crop in pixels of the upright image, from its top left corner."""
+
+    x: int
+    y: int
+
+
+class AnnotationAnswer(Sighted):
+    """One animal in one image."""
+
+    image_sha256: str
+    image_size: Size
+    box: BoxAnswer | None
+
+
+class IndividualAnswer(Answer):
+    """One animal, with a count of what the catalogue holds of it."""
+
+    name: str
+    annotations: int
+    encounters: int
+    viewpoints: list[Viewpoint]
+    first_seen: date | None
+    last_seen: date | None
+
+
+class IndividualsAnswer(Answer):
+    """A page of individuals by name."""
+
+    individuals: list[IndividualAnswer]
+    next: str | None = Field(description="Address of the next page, null on the last one.")
+
+
+class IndividualDetailAnswer(IndividualAnswer):
+    """One individual with its annotations by date."""
+
+    seen: list[AnnotationAnswer]
+
+
+class PlanAnswer(Answer):
+    """What an import without fault would bring; nothing was written."""
+
+    rows: int
+    individuals: int
+    encounters: int
+    viewpoints: dict[Viewpoint, int]
+
+
+class RefusedRow(Answer):
+    """A row whose photograph cannot be used."""
+
+    row: int
+    source_id: str
+    reason: str
+
+
+class ImportAnswer(Answer):
+    """Where an import stands."""
+
+    import_id: int
+    source: str
+    state: ImportState
+    started: datetime
+    finished: datetime | None
+    progress: Annotated[float, Field(ge=0, le=1, description="Rows in a final state / all rows.")]
+    total: int
+    rows: dict[RowState, int]
+    refused: list[RefusedRow] = Field(description="At most 1,000.")
+    reason: str | None = Field(description="Why a failed import failed.")
+
+
+class Alive(Answer):
+    """The server answers."""
+
+    status: str = Field(examples=["alive"])
+
+
+class Ready(Answer):
+    """Every part can serve."""
+
+    catalogue: str
+    ensemble: str
+    index: str
+
+
+class VersionAnswer(Answer):
+    """What is running."""
+
+    version: str
+    ensemble: EnsembleAnswer | None = Field(description="Null while no ensemble is loaded.")

@@ -1,0 +1,166 @@
+"""From the domain's nouns to the shapes of answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individual
+from app.domain.ensemble import Ensemble
+from app.domain.ingestion import ImportReport, RowState
+from app.services.ingest import Plan
+from app.services.match import Candidate, MatchRequest, MatchResult, Receipt
+from app.web import schemas
+
+_FORMATS = {
+    DatePrecision.DAY: "%Y-%m-%d",
+    DatePrecision.MONTH: "%Y-%m",
+    DatePrecision.YEAR: "%Y",
+}
+
+
+def date_text(captured: CaptureDate) -> str | None:
+    """A date as exactly as it is known, None when it is not."""
+    if captured.taken is None:
+        return None
+    form = _FORMATS.get(captured.precision)
+    return captured.taken.strftime(form) if form else captured.taken.isoformat(timespec="seconds")
+
+
+def match_answer(request: MatchRequest, result: MatchResult) -> schemas.MatchAnswer:
+    """The answer to one question; the request gives the names behind the keys of the scope."""
+    return schemas.MatchAnswer(
+        candidates=[_candidate(candidate) for candidate in result.candidates],
+        receipt=_receipt(request, result.receipt),
+    )
+
+
+def annotation_answer(annotation: Annotation) -> schemas.AnnotationAnswer:
+    """One annotation."""
+    image, box = annotation.image, annotation.box
+    return schemas.AnnotationAnswer(
+        **_sighted(annotation),
+        image_sha256=image.sha256,
+        image_size=schemas.Size(width=image.width, height=image.height),
+        box=schemas.BoxAnswer(x=box.x, y=box.y, width=box.width, height=box.height) if box else None,
+    )
+
+
+def individual_answer(individual: Individual) -> schemas.IndividualAnswer:
+    """One individual of a list."""
+    return schemas.IndividualAnswer(**_individual(individual))
+
+
+def individual_detail(individual: Individual, annotations: list[Annotation]) -> schemas.IndividualDetailAnswer:
+    """One individual with its annotations."""
+    return schemas.IndividualDetailAnswer(
+        **_individual(individual), seen=[annotation_answer(annotation) for annotation in annotations]
+    )
+
+
+def plan_answer(plan: Plan) -> schemas.PlanAnswer:
+    """What a checked sheet would bring."""
+    viewpoints = [sighting.viewpoint for sighting in plan.sightings]
+    return schemas.PlanAnswer(
+        rows=len(plan.sightings),
+        individuals=len({s.individual for s in plan.sightings} - {None}),
+        encounters=len({s.encounter for s in plan.sightings} - {None}),
+        viewpoints={viewpoint: viewpoints.count(viewpoint) for viewpoint in sorted(set(viewpoints))},
+    )
+
+
+def import_answer(report: ImportReport) -> schemas.ImportAnswer:
+    """Where an import stands; a path of this machine is not shown."""
+    kind, _, name = report.source.partition(":")
+    ended = report.total - report.rows.get(RowState.WAITING, 0)
+    return schemas.ImportAnswer(
+        import_id=report.import_id,
+        source=f"folder:{name}" if kind == "folder" else kind,
+        state=report.state,
+        started=report.started,
+        finished=report.finished,
+        progress=ended / report.total if report.total else 1.0,
+        total=report.total,
+        rows={state: report.rows.get(state, 0) for state in RowState},
+        refused=[schemas.RefusedRow(row=row, source_id=name, reason=why) for row, name, why in report.refused],
+        reason=report.reason,
+    )
+
+
+def ensemble_answer(ensemble: Ensemble) -> schemas.EnsembleAnswer:
+    """The ensemble in force."""
+    return schemas.EnsembleAnswer(
+        name=ensemble.name,
+        version=ensemble.version,
+        manifest_sha256=ensemble.manifest_sha256,
+        members={member.name: member.sha256 for member in ensemble.members},
+    )
+
+
+def _sighted(annotation: Annotation) -> dict[str, Any]:
+    return {
+        "annotation_id": annotation.annotation_id,
+        "source_id": annotation.source_id,
+        "individual": annotation.individual,
+        "encounter": annotation.encounter,
+        "viewpoint": annotation.viewpoint,
+        "date": date_text(annotation.captured),
+        "date_precision": annotation.captured.precision,
+        "thumbnail": f"/annotations/{annotation.annotation_id}/thumbnail",
+        "image": f"/images/{annotation.image.sha256}",
+    }
+
+
+def _candidate(candidate: Candidate) -> schemas.CandidateAnswer:
+    return schemas.CandidateAnswer(
+        **_sighted(candidate.annotation),
+        rank=candidate.rank,
+        score=candidate.score,
+        days_between=candidate.days_between,
+        same_photograph=candidate.same_photograph,
+    )
+
+
+def _individual(individual: Individual) -> dict[str, Any]:
+    return {
+        "name": individual.name,
+        "annotations": individual.annotations,
+        "encounters": individual.encounters,
+        "viewpoints": list(individual.viewpoints),
+        "first_seen": individual.first_seen,
+        "last_seen": individual.last_seen,
+    }
+
+
+def _receipt(request: MatchRequest, receipt: Receipt) -> schemas.ReceiptAnswer:
+    return schemas.ReceiptAnswer(
+        query_sha256=receipt.query_sha256,
+        viewpoint=receipt.viewpoint,
+        catalogue_version=receipt.catalogue_version,
+        index_generation=receipt.index_generation,
+        ensemble=schemas.EnsembleAnswer(
+            name=receipt.ensemble,
+            version=receipt.ensemble_version,
+            manifest_sha256=receipt.manifest_sha256,
+            members=dict(receipt.members),
+        ),
+        scope=_scope(request, receipt),
+        group_by=receipt.group_by,
+        gallery=receipt.gallery,
+        searched=receipt.searched,
+        removed=dict(receipt.removed),
+        milliseconds=dict(receipt.milliseconds),
+    )
+
+
+def _scope(request: MatchRequest, receipt: Receipt) -> schemas.ScopeAnswer:
+    scope = receipt.scope
+    return schemas.ScopeAnswer(
+        viewpoints=sorted(scope.viewpoints),
+        years=None if scope.years is None else sorted(scope.years),
+        since=scope.since,
+        until=scope.until,
+        excluded_encounters=sorted(request.without_encounters),
+        excluded_individuals=sorted(request.without_individuals),
+        excluded_annotations=sorted(scope.without_annotations),
+        excluded_own_encounter=request.without_own_encounter,
+    )
