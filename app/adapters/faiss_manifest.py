@@ -48,12 +48,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One generation: ``spaces`` gives each active space's fingerprint, also of a space without a vector."""
+    """One generation: ``spaces`` gives each active space's fingerprint, also of a space without a vector.
+
+    ``gallery`` is the SHA-256 of the gallery's columns, which are read from the catalogue and not stored again.
+    """
 
     generation: int
     catalogue_version: int
     spaces: Mapping[str, str]
-    gallery: StoredFile
+    gallery: str
     partitions: tuple[Entry, ...]
 
     @property
@@ -64,7 +67,7 @@ class Manifest:
     @property
     def files(self) -> frozenset[str]:
         """The hashes of all files that it needs."""
-        return frozenset({self.gallery.sha256, *(entry.file.sha256 for entry in self.partitions)})
+        return frozenset(entry.file.sha256 for entry in self.partitions)
 
 
 def encode(manifest: Manifest) -> bytes:
@@ -74,7 +77,7 @@ def encode(manifest: Manifest) -> bytes:
         "generation": manifest.generation,
         "catalogue_version": manifest.catalogue_version,
         "spaces": dict(manifest.spaces),
-        "gallery": asdict(manifest.gallery),
+        "gallery": manifest.gallery,
         "partitions": [_entry_body(entry) for entry in manifest.partitions],
     }
     digest = hashlib.sha256(_text(body)).hexdigest()
@@ -89,7 +92,7 @@ def decode(content: bytes) -> Manifest:
             generation=int(raw["generation"]),
             catalogue_version=int(raw["catalogue_version"]),
             spaces={str(name): str(value) for name, value in raw["spaces"].items()},
-            gallery=_stored(raw["gallery"]),
+            gallery=str(raw["gallery"]),
             partitions=tuple(_entry(part) for part in raw["partitions"]),
         )
     except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
