@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,8 @@ from app.services.reindex import Verification
 SYNTHETIC = "synthetic"
 _SHOWN_REFUSALS = 20
 
-console = Console()
+# Where nobody watches, a line is as long as it is: a log must not cut an id short.
+console = Console(width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True)
 
 
@@ -110,7 +112,10 @@ def answered(answer: Mapping[str, Any]) -> None:
 
 
 def _candidates() -> Table:
-    return Table("rank", "score", "individual", "image", "view", "date", "encounter", "days between", box=None)
+    table = Table(box=None)
+    for title in ("rank", "score", "individual", "image", "view", "date", "encounter", "days between"):
+        table.add_column(title, overflow="fold")
+    return table
 
 
 def _cells(rank: int, score: float, same: bool, *facts: object) -> list[str]:
