@@ -101,8 +101,9 @@ class SqlCatalogue:
             return sql_intake.conflicts(connection, sightings)
 
     def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
+        rows = sql_imports.waiting_rows(sightings)
         with self._database.writing() as connection:
-            return sql_imports.begin(connection, source, sightings)
+            return sql_imports.begin(connection, source, rows)
 
     def waiting(self, import_id: int) -> list[Sighting]:
         with self._database.reading() as connection:

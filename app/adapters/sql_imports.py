@@ -18,14 +18,19 @@ from app.domain.ingestion import ImportReport, ImportState, RowState
 _SHOWN = 1000
 
 
-def begin(connection: Connection, source: str, sightings: Sequence[Sighting]) -> int:
-    """Record an import with all its rows as waiting."""
+def waiting_rows(sightings: Sequence[Sighting]) -> list[dict[str, Any]]:
+    """Columns of the rows of an import before it has an id: made first, so that the transaction is short."""
+    return [
+        {"row": s.row, "source_id": s.source_id, "state": RowState.WAITING, "sighting": _dump(s)} for s in sightings
+    ]
+
+
+def begin(connection: Connection, source: str, rows: Sequence[dict[str, Any]]) -> int:
+    """Record an import with all its rows; returns its id."""
     row = {"source": source, "state": ImportState.RUNNING, "started": _now()}
     import_id = int(connection.execute(insert(imports).values(row).returning(imports.c.id)).scalar_one())
-    shared = {"import_id": import_id, "state": RowState.WAITING}
-    for batch in batches(sightings, 5000):
-        own = ({"row": s.row, "source_id": s.source_id, "sighting": _dump(s)} for s in batch)
-        connection.execute(insert(import_rows), [shared | columns for columns in own])
+    for batch in batches(rows, 5000):
+        connection.execute(insert(import_rows).values(import_id=import_id), batch)
     return import_id
 
 

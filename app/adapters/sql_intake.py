@@ -55,7 +55,10 @@ def add(connection: Connection, import_id: int, rows: Sequence[Embedded], refuse
 
 def _ledger(connection: Connection, rows: Sequence[tuple[Sighting, str]]) -> Ledger:
     held = {a.annotation_id: a for a in sql_reads.of_sources(connection, (said.source_id for said, _ in rows))}
-    held.update({a.annotation_id: a for a in sql_reads.of_photographs(connection, (sha256 for _, sha256 in rows))})
+    shown = {annotation.image.sha256 for annotation in held.values()}
+    held.update(
+        {a.annotation_id: a for a in sql_reads.of_photographs(connection, (sha for _, sha in rows if sha not in shown))}
+    )
     return Ledger(held.values(), sql_reads.known_names(connection, [said for said, _ in rows]))
 
 

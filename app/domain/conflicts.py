@@ -45,7 +45,7 @@ def contradictions(said: Sighting, held: Sighting | Annotation) -> list[tuple[st
     faults = [
         (column, f"{new!r} contradicts {old or 'unknown'!r}, which is held for {held.source_id!r}")
         for column, new, old in facts
-        if new and name_key(new) != name_key(old)
+        if new and new != old and name_key(new) != name_key(old)
     ]
     if said.source_id == held.source_id and said.box != held.box:
         faults.append(("image_id", f"{said.source_id!r} is held with another box"))
