@@ -24,6 +24,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.rank"),
         "the one ranking is shared by the photograph asked about and by the evaluation",
     ),
+    "app.services.health": (
+        ("app.domain", "app.telemetry", "app.services.rank"),
+        "ready means that the index can answer for the ensemble in force, which only the ranking can tell",
+    ),
     "app.services.evaluate": (
         ("app.domain", "app.telemetry", "app.services.rank", "app.services.match"),
         "an evaluation must rank with the very code that answers /match",

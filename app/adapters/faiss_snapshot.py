@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -100,6 +100,10 @@ class FaissSnapshot:
     @property
     def catalogue_version(self) -> int:
         return self.manifest.catalogue_version
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        return self.manifest.spaces
 
     @property
     def gallery(self) -> Gallery:

@@ -73,6 +73,11 @@ class Snapshot(Protocol):
         """The catalogue version that it was built from."""
 
     @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Fingerprint of each of its spaces, by name: vectors of another fingerprint must not be asked about."""
+        ...
+
+    @property
     def gallery(self) -> Gallery:
         """The columns of all its annotations."""
 

@@ -25,7 +25,7 @@ from app.domain.scenario import (
     check_pack,
     check_predictions,
 )
-from app.services.rank import rank
+from app.services.rank import current_snapshot, rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Evaluate:
         index or the ensemble is not there.
         """
         check_pack(pack)
-        snapshot, ensemble = self.index.current(), self.embedder.ensemble
+        snapshot, ensemble = current_snapshot(self.index, self.embedder), self.embedder.ensemble
         ids = self._ids(pack)
         rows: list[Prediction] = []
         for scenario in pack.scenarios:

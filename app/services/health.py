@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.domain.errors import ResightError
 from app.domain.ports import Catalogue, Embedder, VectorIndex
+from app.services.rank import current_snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class Health:
     def __call__(self) -> Readiness:
         """Ask catalogue, ensemble and index in turn."""
         return Readiness(
-            _state(self.catalogue.version), _state(lambda: self.embedder.ensemble), _state(self.index.current)
+            _state(self.catalogue.version),
+            _state(lambda: self.embedder.ensemble),
+            _state(lambda: current_snapshot(self.index, self.embedder)),
         )
 
 

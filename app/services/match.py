@@ -16,7 +16,7 @@ from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import InvalidInput
 from app.domain.partition import Int64, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Neighbours, Snapshot, VectorIndex
-from app.services.rank import comparable, rank
+from app.services.rank import comparable, current_snapshot, rank
 from app.telemetry import Stopwatch
 
 MAX_CANDIDATES = 100
@@ -132,7 +132,7 @@ class Match:
         the index or the catalogue is not there: a failure is never an empty list.
         """
         watch = Stopwatch()
-        snapshot, ensemble = self.index.current(), self.embedder.ensemble
+        snapshot, ensemble = current_snapshot(self.index, self.embedder), self.embedder.ensemble
         request = self._named(request)
         if request.photograph is not None:
             query = self._photograph(request, request.photograph, ensemble, watch)

@@ -10,8 +10,9 @@ import numpy as np
 from app.domain import ranking
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Ensemble, Float32, Space
+from app.domain.errors import IndexUnavailable
 from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask
-from app.domain.ports import Neighbours, Snapshot
+from app.domain.ports import Embedder, Neighbours, Snapshot, VectorIndex
 
 # With several spaces each proposes this many times k candidates; the union is scored in all of them.
 _SHORTLIST = 5
@@ -41,6 +42,18 @@ def comparable(gallery: Gallery, ensemble: Ensemble, viewpoint: Viewpoint, mask:
     """The rows of ``mask`` whose viewpoint some space can compare with the query's."""
     able = [i for i, other in enumerate(VIEWPOINTS) if ensemble.spaces_for(viewpoint, other)]
     return mask & np.isin(gallery.viewpoint, able)
+
+
+def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
+    """The generation that answers now, if its vectors are this ensemble's.
+
+    Raises IndexUnavailable when there is none, or when it holds vectors of another ensemble, and ModelUnavailable.
+    """
+    snapshot = index.current()
+    wanted = {space.name: space.fingerprint for space in embedder.active_spaces()}
+    if dict(snapshot.fingerprints) != wanted:
+        raise IndexUnavailable("the index holds vectors of another ensemble; run `resight reindex`")
+    return snapshot
 
 
 def _groups(
