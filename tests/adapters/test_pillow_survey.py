@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.adapters.csv_scenarios import CsvScenarios
+from app.adapters.csv_sheets import CsvSheet
 from app.adapters.pillow_survey import COLUMNS, photograph, write_survey
 from app.domain.errors import InvalidInput, StorageFull
-from app.domain.survey import SurveyPlan
+from app.domain.survey import SurveyPlan, scenario_pack, shot, sighting
 
 PLAN = SurveyPlan(individuals=5, photographs=70, years=2, seed=3, longest=64)
 
@@ -126,6 +128,13 @@ def test_scenarios_are_laid_out_like_the_contests(survey: Path):
     lines = [{tuple(row.values()) for row in rows} for rows in (truth, other)]
     assert lines[1] < lines[0] <= held
     assert (survey / "scenarios" / "ground_truth.csv").read_bytes().startswith(b"query_id,database_image_id\r\n")
+
+
+def test_import_and_evaluation_read_a_survey_as_it_was_planned(survey: Path):
+    """The readers of real folders find no fault in a synthetic one and lose nothing of it."""
+    planned = [sighting(PLAN, shot(PLAN, number)) for number in range(PLAN.photographs)]
+    assert CsvSheet(survey).sightings() == planned
+    assert CsvScenarios().read(survey / "scenarios") == scenario_pack(planned)
 
 
 def test_an_individual_is_known_again_on_another_day_better_than_by_chance_but_not_always():
