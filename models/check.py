@@ -1,0 +1,65 @@
+"""Checks of an exported member: the same vectors as torch's, and what a photograph costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.domain.ensemble import Float32, Preprocessing
+from models.dataset import Pixels
+from models.embedding import embed, normalised, onnx_model, unit
+from models.to_onnx import Exported
+
+# Float16 storage costs about 1e-5 of a cosine, and 1e-4 where a whitening blows it up; more is a fault of the export.
+LEAST_COSINE = 0.999
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Cosines of one member's vectors under two computations, over fixed photographs."""
+
+    mean: float
+    least: float
+
+
+def parity(model: Exported, content: bytes, pixels: Pixels, preprocessing: Preprocessing) -> Parity:
+    """Compare the exported file in ONNX Runtime with torch in float32, over photographs (n, h, w, 3).
+
+    Raises ValueError when any cosine falls below ``LEAST_COSINE``: such a file must not be released.
+    """
+    model.eval()
+    ours = embed(lambda images: model(images)[0], pixels, preprocessing)
+    result = compare(ours, embed(onnx_model(content), pixels, preprocessing))
+    if result.least < LEAST_COSINE:
+        raise ValueError(f"the exported vectors differ from torch's: least cosine {result.least:.6f}")
+    return result
+
+
+def compare(first: Float32, second: Float32) -> Parity:
+    """Cosines between the rows of two arrays (n, d)."""
+    cosines = (unit(first) * unit(second)).sum(axis=1)
+    return Parity(float(cosines.mean()), float(cosines.min()))
+
+
+def milliseconds(contents: Sequence[tuple[bytes, Preprocessing]], *, threads: int, rounds: int = 20) -> float:
+    """Median time to embed one photograph and its mirror with all members in turn, each on ``threads`` threads."""
+    runs = [(onnx_model(content, threads=threads), _example(shape)) for content, shape in contents]
+    times = []
+    for _ in range(rounds + 2):
+        start = time.perf_counter()
+        for model, images in runs:
+            model(images)
+            model(images.flip(3))
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[2:]) * 1000)
+
+
+def _example(shape: Preprocessing) -> Tensor:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, shape.height, shape.width, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        return normalised(pixels, shape)

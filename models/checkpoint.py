@@ -1,0 +1,89 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from app.domain.errors import InvalidInput
+from models.losses import Objective
+from models.nets import Net
+from models.optimise import Average, Optimiser
+from models.recipe import Recipe
+
+LAST, BEST = "last.pt", "best.pt"
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a run has come; ``seconds`` counts the time spent in steps, over all its restarts."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """The moving parts of one run."""
+
+    net: Net
+    objective: Objective
+    optimiser: Optimiser
+    average: Average
+    generator: torch.Generator
+    random: np.random.Generator
+    position: Position
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write a checkpoint; the file is complete or absent, whenever the machine stops."""
+        place = self.position
+        state = {
+            "recipe": recipe.model_dump(mode="json"),
+            "net": self.net.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.adam.state_dict(),
+            "average": self.average.state,
+            "average_steps": self.average.steps,
+            "position": [place.epoch, place.step, place.seconds, place.best],
+            "generator": self.generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "random": self.random.bit_generator.state,
+        }
+        part = path.with_suffix(".part")
+        with part.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+
+    def load(self, path: Path, recipe: Recipe) -> None:
+        """Go on from a checkpoint. Raises InvalidInput when it belongs to another recipe or cannot be read."""
+        state = read_checkpoint(path)
+        if state["recipe"] != recipe.model_dump(mode="json"):
+            raise InvalidInput(f"{path.name} was made by another recipe: give another folder, or start anew")
+        self.net.load_state_dict(state["net"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.adam.load_state_dict(state["optimiser"])
+        self.average.state.update(state["average"])
+        self.average.steps = state["average_steps"]
+        place = self.position
+        place.epoch, place.step, place.seconds, place.best = state["position"]
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+        self.random.bit_generator.state = state["random"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's state. Raises InvalidInput when the file is missing or damaged."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise InvalidInput(f"the checkpoint {path.name} cannot be read: {error}") from error
+    return state

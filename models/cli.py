@@ -1,0 +1,153 @@
+"""The training commands: ``resight train ...``. The service's command finds them by their entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.domain.errors import ResightError
+from models.recipe import FOLDER, find_recipe
+
+app = typer.Typer(help="Train members on a catalogue, adapt, export and release them.", no_args_is_help=True)
+_console = Console()
+
+Data = Annotated[Path, typer.Option("--data", "--catalogue", help="A folder with metadata.csv and its photographs.")]
+Cache = Annotated[Path, typer.Option(help="Where prepared photographs are kept.")]
+Out = Annotated[Path, typer.Option(help="The folder to write.")]
+_CACHE, _RUNS = Path(".data/training"), Path("runs")
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with Resight."""
+    for path in sorted(FOLDER.glob("*.toml")):
+        recipe = find_recipe(str(path))
+        height, width = recipe.input.stages[-1]
+        typer.echo(f"{path.stem:28} {recipe.net.backbone:20} {height} x {width}  {recipe.loss.kind}")
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name or file.")],
+    data: Data,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="End after this time, whatever the epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core.")] = None,
+    cache: Cache = _CACHE,
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train one member by a recipe."""
+    import torch
+
+    from models import curves
+    from models.dataset import read_photographs
+    from models.memory import keep_memory
+    from models.scoring import markdown
+    from models.train import Bounds, Report, Trainer
+    from models.validation import pack_for
+
+    keep_memory()
+    if threads:
+        torch.set_num_threads(threads)
+    with _faults():
+        wanted = find_recipe(recipe)
+        if epochs:
+            wanted = wanted.model_copy(update={"schedule": wanted.schedule.model_copy(update={"epochs": epochs})})
+        folder = out or _RUNS / wanted.name
+        photographs = read_photographs(data)
+        bounds = Bounds(folder, cache, hours, resume)
+        trainer = Trainer(wanted, photographs, pack_for(photographs, wanted.folds, wanted.seed), bounds)
+
+        def told(report: Report) -> None:
+            pooled = report.rows[-1] if report.rows else None
+            score = (
+                f", mAP@20 {pooled.any_match.map20:.3f}, other encounter {pooled.other_encounter.map20:.3f}"
+                if pooled
+                else ""
+            )
+            _console.print(f"epoch {report.epoch}: {report.progress:.0%}, loss {report.loss:.4f}{score}")
+            if report.rows:
+                (folder / "validation.md").write_text(markdown(report.rows), encoding="utf-8")
+
+        with _bar(wanted.name) as tick:
+            trainer.run(told, lambda progress: tick(round(progress * 1000), 1000))
+        curves.draw(curves.read(folder), folder / curves.PICTURE)
+        typer.echo(f"the run is in {folder}")
+
+
+@app.command()
+def pretrained(data: Data, out: Out, cache: Cache = _CACHE) -> None:
+    """Release the packaged ImageNet nets, each whitened on the training photographs of a catalogue."""
+    from models.workshop import release_pretrained
+
+    with _faults(), _bar("embedding") as tick:
+        ensemble = release_pretrained(data, out, cache, tick)
+    typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
+
+
+@app.command()
+def export(  # noqa: PLR0913 - each is an option of the command line
+    runs: Annotated[list[Path], typer.Argument(help="Checkpoints: best.pt or last.pt of one run each.")],
+    data: Data,
+    out: Out,
+    name: Annotated[str, typer.Option(help="The release's name.")] = "own",
+    licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "not stated",
+    training_data: Annotated[str, typer.Option(help="What they were trained on.")] = "not stated",
+    whitening: Annotated[int, typer.Option(min=0, help="Whiten each member to so many dimensions.")] = 0,
+    cache: Cache = _CACHE,
+    *,
+    int8: Annotated[bool, typer.Option("--int8", help="Eight-bit convolutions: quicker, a space of its own.")] = False,
+) -> None:
+    """Export trained members to ONNX and release them together."""
+    from models.release import Title
+    from models.workshop import release_runs
+
+    with _faults(), _bar("embedding") as tick:
+        title = Title(name, "1", licence, training_data)
+        ensemble = release_runs(runs, data, out, title, cache, whitening=whitening, int8=int8, progress=tick)
+    typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
+
+
+@app.command()
+def adapt(
+    data: Data,
+    ensemble: Annotated[Path, typer.Option(help="The released ensemble to adapt.")],
+    out: Out,
+    name: Annotated[str, typer.Option(help="The new release's name.")] = "adapted",
+    cache: Cache = _CACHE,
+) -> None:
+    """Fit a linear head on each member of an ensemble, on vectors kept from the last time where there are any."""
+    from models.workshop import release_adapted
+
+    with _faults(), _bar("embedding") as tick:
+        adapted = release_adapted(data, ensemble, out, name, cache, tick)
+    typer.echo(f"{adapted.name} with {len(adapted.members)} members is in {out}")
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except ResightError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_console) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+if __name__ == "__main__":
+    app()

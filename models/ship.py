@@ -1,0 +1,82 @@
+"""From runs to members: export a checkpoint's averaged net, with or without whitening, and score the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from app.domain.ensemble import Float32, Preprocessing
+from models.check import parity
+from models.checkpoint import read_checkpoint
+from models.dataset import Int64, Photographs, Pixels, Progress, prepared
+from models.embedding import embed, onnx_model, unit
+from models.nets import Net, make_net
+from models.recipe import Recipe
+from models.release import Part
+from models.to_onnx import Exported, export
+from models.whiten import fit_whitening
+
+# Photographs on which the exported file is held against torch.
+CHECKED = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A run's result: its recipe and the net with the averaged weights."""
+
+    recipe: Recipe
+    net: Net
+
+
+def read_run(path: Path) -> Trained:
+    """Read a checkpoint (``best.pt`` or ``last.pt``). Raises InvalidInput when it cannot be read."""
+    state = read_checkpoint(path)
+    recipe = Recipe.model_validate(state["recipe"])
+    net = make_net(recipe.net, pretrained=False)
+    net.load_state_dict(state["average"])
+    return Trained(recipe, net.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]
+
+
+def trained_member(
+    trained: Trained, photographs: Photographs, fitted_on: Int64, cache: Path, *, whitening: int = 0
+) -> Part:
+    """Export a run's net; with ``whitening`` > 0 to that many components, fitted on the rows ``fitted_on``."""
+    recipe, shape = trained.recipe, trained.recipe.input.preprocessing()
+    pixels = prepared(photographs, shape, cache)
+    model = Exported(trained.net)
+    if whitening:
+        plain = onnx_model(export(model, shape))
+        features = embed(plain, pixels, shape, fitted_on, unit_views=True, batch=8)
+        model = Exported(trained.net, fit_whitening(features, whitening))
+    content = export(model, shape)
+    facts = {
+        "backbone": recipe.net.backbone,
+        "recipe": recipe.name,
+        "parity_with_torch": asdict(parity(model, content, sample(pixels, CHECKED), shape)),
+    }
+    return Part(recipe.name, content, model.dimension, shape, facts=facts)
+
+
+def sample(pixels: Pixels, count: int) -> Pixels:
+    """The same few photographs every time, spread over the catalogue: (count, h, w, 3)."""
+    return np.ascontiguousarray(pixels[np.linspace(0, len(pixels) - 1, min(count, len(pixels))).astype(int)])
+
+
+def member_vectors(part: Part, photographs: Photographs, cache: Path, progress: Progress | None = None) -> Float32:
+    """Unit vectors (n, d) of all photographs, as the service computes them."""
+    shape: Preprocessing = part.preprocessing
+    pixels = prepared(photographs, shape, cache)
+    return unit(embed(onnx_model(part.content), pixels, shape, batch=8, progress=progress))
+
+
+def joined(parts: Sequence[Part], vectors: Sequence[Float32]) -> Float32:
+    """Members' vectors (n, d), each brought to unit length, in one space, as ``Space.join`` does it."""
+    return unit(
+        np.concatenate(
+            [unit(block) * np.float32(np.sqrt(part.weight)) for part, block in zip(parts, vectors, strict=True)], axis=1
+        )
+    )

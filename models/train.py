@@ -1,0 +1,227 @@
+"""Training: one recipe, one member, resumable to the same run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.domain.ensemble import Float32, Preprocessing
+from models import curves
+from models.augment import Augment
+from models.checkpoint import BEST, LAST, Position, Session
+from models.dataset import Int64, Photographs, Pixels, prepared, training_rows
+from models.embedding import embed, normalised, unit
+from models.losses import Objective
+from models.nets import Net, make_net
+from models.optimise import Average, Optimiser, learning_rate
+from models.recipe import Recipe
+from models.sampler import Sampler
+from models.scoring import POOLED, Pack, Row, table
+
+# Prepared training pictures are this much larger than the input, so that augmentation does not blur them.
+_MARGIN = 1.08
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where a run keeps its files and when it ends.
+
+    With ``hours`` the schedule follows the clock, not the epochs: the learning rate reaches its floor when that time
+    is spent, however slow a shared machine is. Such a run cannot be repeated to the bit.
+    """
+
+    out: Path
+    cache: Path
+    hours: float | None = None
+    resume: bool = False
+    pretrained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One epoch, told to whoever watches."""
+
+    epoch: int
+    progress: float
+    seconds: float
+    loss: float
+    rows: tuple[Row, ...]
+
+
+Watch = Callable[[Report], None]
+Tick = Callable[[float], None]
+
+
+class Trainer:
+    """A run: data, session and device. ``run`` does it; the files land in ``bounds.out``."""
+
+    def __init__(self, recipe: Recipe, photographs: Photographs, pack: Pack, bounds: Bounds) -> None:
+        self._recipe, self._photographs, self._pack, self._bounds = recipe, photographs, pack, bounds
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(recipe.seed)
+        rows = training_rows(photographs, recipe.folds, recipe.sampler.viewpoints, recipe.seed)
+        random = np.random.default_rng(recipe.seed)
+        self._sampler = Sampler(photographs, rows, recipe.sampler, recipe.schedule.batch, random)
+        self._labels, counts = _labels(photographs.individuals, self._sampler.rows)
+        net = make_net(recipe.net, pretrained=bounds.pretrained)
+        net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objective = Objective(counts, net.dimension, recipe.loss).to(self._device)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        self._session = Session(
+            net,
+            objective,
+            Optimiser(net, objective, recipe.optimiser),
+            Average(net, recipe.optimiser.average),
+            generator,
+            random,
+            Position(),
+        )
+        self._augment = Augment(recipe.augment, generator)
+        self._stage = -1
+        self._pixels: Pixels = np.empty((0, 0, 0, 3), np.uint8)
+        bounds.out.mkdir(parents=True, exist_ok=True)
+
+    def run(self, watch: Watch | None = None, tick: Tick | None = None) -> Net:
+        """Train to the end; the net with the averaged weights is returned and kept in ``best.pt`` and ``last.pt``."""
+        out, place = self._bounds.out, self._session.position
+        if self._bounds.resume and (out / LAST).exists():
+            self._session.load(out / LAST, self._recipe)
+            curves.cut(out, place.epoch)
+        while self._progress() < 1.0:
+            line = self._epoch(tick)
+            place.epoch += 1
+            rows = self._evaluate() if self._due() else []
+            self._keep(line, rows)
+            if watch:
+                watch(Report(place.epoch, self._progress(), place.seconds, line["loss"], tuple(rows)))
+        return self.averaged()
+
+    def averaged(self) -> Net:
+        """A copy of the net with the averaged weights, for evaluation and export."""
+        net = make_net(self._recipe.net, pretrained=False)
+        net.load_state_dict(self._session.average.state)
+        return net.to(self._device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+    def _progress(self) -> float:
+        place = self._session.position
+        if self._bounds.hours is not None:
+            return min(1.0, place.seconds / (self._bounds.hours * 3600))
+        return min(1.0, place.step / (len(self._sampler) * self._recipe.schedule.epochs))
+
+    def _epoch(self, tick: Tick | None) -> dict[str, float]:
+        session, place = self._session, self._session.position
+        sums: dict[str, float] = {}
+        begun, steps, pictures = place.seconds, 0, 0
+        session.net.train()
+        for rows in self._sampler.epoch():
+            start, progress = time.perf_counter(), self._progress()
+            if progress >= 1.0:
+                break
+            parts = self._step(rows, progress)
+            place.step += 1
+            place.seconds += time.perf_counter() - start
+            steps, pictures = steps + 1, pictures + len(rows)
+            sums = {name: sums.get(name, 0.0) + value for name, value in parts.items()}
+            if tick:
+                tick(self._progress())
+        spent = max(place.seconds - begun, 1e-9)
+        return {
+            **{name: value / max(steps, 1) for name, value in sums.items()},
+            "photographs_per_second": pictures / spent,
+        }
+
+    def _step(self, rows: Int64, progress: float) -> dict[str, float]:
+        session, shape = self._session, self._enter_stage(progress)
+        pixels = torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
+        pictures = self._augment(pixels, shape.height, shape.width).permute(0, 2, 3, 1) * 255.0
+        images = normalised(pictures, shape).to(self._device)
+        labels = torch.from_numpy(self._labels[rows]).to(self._device)
+        with _quick(self._device):
+            embeddings = session.net(images)
+        loss, parts = session.objective(embeddings.float(), labels, progress, session.generator)
+        norm = session.optimiser.step(loss, progress)
+        session.average.update(session.net)
+        return {"loss": float(loss.detach()), "gradient": norm, **parts}
+
+    def _enter_stage(self, progress: float) -> Preprocessing:
+        stage = self._recipe.input.stage_at(progress)
+        shape = self._recipe.input.preprocessing(stage)
+        if stage != self._stage:
+            self._stage = stage
+            height, width = round(shape.height * _MARGIN), round(shape.width * _MARGIN)
+            larger = Preprocessing(height, width, shape.mean, shape.std, shape.fit, shape.turn_wide)
+            self._pixels = prepared(self._photographs, larger, self._bounds.cache)
+        return shape
+
+    def _due(self) -> bool:
+        return self._session.position.epoch % self._recipe.schedule.evaluate_every == 0 or self._progress() >= 1.0
+
+    def _evaluate(self) -> list[Row]:
+        """The validation table at the present stage's size, by the product's own preprocessing and measure."""
+        asked = {query.image_id for one in self._pack.scenarios for query in one.queries}
+        asked |= {image_id for one in self._pack.scenarios for image_id in one.gallery}
+        rows = np.array(
+            [row for row, image_id in enumerate(self._photographs.ids) if image_id in asked], dtype=np.int64
+        )
+        shape = self._recipe.input.preprocessing(max(self._stage, 0))
+        pixels = prepared(self._photographs, shape, self._bounds.cache)
+        vectors = vectors_of(self.averaged(), pixels, shape, rows, self._device)
+        row_of = {self._photographs.ids[row]: number for number, row in enumerate(rows.tolist())}
+        return table(self._pack, vectors, row_of)
+
+    def _keep(self, line: Mapping[str, float], rows: list[Row]) -> None:
+        place, out = self._session.position, self._bounds.out
+        shape = self._recipe.input.preprocessing(max(self._stage, 0))
+        facts: dict[str, float | int] = {
+            **line,
+            "epoch": place.epoch,
+            "progress": self._progress(),
+            "seconds": place.seconds,
+            "height": shape.height,
+            "width": shape.width,
+            "learning_rate": learning_rate(self._progress(), self._recipe.optimiser) * self._recipe.optimiser.backbone,
+        }
+        pooled = [row for row in rows if row.scenario == POOLED]
+        for row in pooled:
+            facts["map20_pooled"] = row.any_match.map20
+            facts["map20_other_encounter"] = row.other_encounter.map20
+        curves.append(out, facts)
+        if pooled and pooled[0].any_match.map20 > place.best:
+            place.best = pooled[0].any_match.map20
+            self._session.save(out / BEST, self._recipe)
+        self._session.save(out / LAST, self._recipe)
+
+
+def vectors_of(
+    net: Net, pixels: Pixels, shape: Preprocessing, rows: Int64 | None = None, device: torch.device | None = None
+) -> Float32:
+    """Unit vectors (n, d) of prepared photographs, each the mean of photograph and mirror."""
+    home = device or torch.device("cpu")
+
+    def model(images: Tensor) -> Tensor:
+        with _quick(home):
+            output: Tensor = net(images.to(home))
+        return output.float().cpu()
+
+    return unit(embed(model, pixels, shape, rows))
+
+
+def _quick(device: torch.device) -> AbstractContextManager[object]:
+    """Bfloat16 arithmetic on a GPU, and on a CPU that has it."""
+    able = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public question
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+
+
+def _labels(individuals: Int64, rows: Int64) -> tuple[Int64, Int64]:
+    """Class numbers by row (-1 outside the training rows), and the photographs of each class."""
+    known, counts = np.unique(individuals[rows], return_counts=True)
+    labels = np.full(len(individuals), -1, dtype=np.int64)
+    labels[rows] = np.searchsorted(known, individuals[rows])
+    return labels, counts.astype(np.int64)
