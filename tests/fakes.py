@@ -1,0 +1,245 @@
+"""One in-memory fake per port, and a world of them wired as the service is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from app.adapters.pillow_images import PillowImages
+from app.domain.catalogue import Annotation, Box, CaptureDate, DatePrecision, Sighting, Viewpoint
+from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Member, Preprocessing, Space
+from app.domain.errors import BadArchive, ModelUnavailable, ResightError
+from app.domain.photograph import Photograph
+from app.domain.scenario import Prediction, ScenarioPack
+from app.services.browse import Browse
+from app.services.bundle import Services
+from app.services.evaluate import Evaluate
+from app.services.health import Health
+from app.services.ingest import Ingest
+from app.services.match import Match
+from app.services.reindex import Reindex
+from tests.fakes_catalogue import FakeCatalogue
+from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
+from tests.fakes_index import NumpyIndex
+
+__all__ = [
+    "FakeBlobs",
+    "FakeCatalogue",
+    "FakeEmbedder",
+    "FakeJobs",
+    "FakePacks",
+    "FakeSheet",
+    "FakeSheets",
+    "FakeUploads",
+    "NumpyIndex",
+    "World",
+    "one_space",
+    "photo",
+    "sighting",
+    "two_spaces",
+]
+
+
+def _grid(name: str, size: int) -> Member:
+    """A member that sees a photograph as size x size colours; its preprocessing does all the work."""
+    recipe = Preprocessing(size, size, (127.0, 127.0, 127.0), (64.0, 64.0, 64.0))
+    return Member(name, f"{name}.onnx", f"{size:064x}", 3 * size * size, recipe)
+
+
+def _ensemble(*spaces: Space) -> Ensemble:
+    return Ensemble("grids", "1", "Apache-2.0", "none", spaces, f"{len(spaces):064x}")
+
+
+def one_space(size: int = 4) -> Ensemble:
+    """An ensemble of one space that serves every viewpoint."""
+    return _ensemble(Space("colours", (_grid("coarse", size),), frozenset(Viewpoint)))
+
+
+def two_spaces() -> Ensemble:
+    """Two spaces that only "top" shares: nothing compares a left view with a right one."""
+    return _ensemble(
+        Space("body", (_grid("coarse", 4),), frozenset({Viewpoint.TOP, Viewpoint.LEFT, Viewpoint.UNKNOWN})),
+        Space("back", (_grid("fine", 6),), frozenset({Viewpoint.TOP, Viewpoint.RIGHT}), weight=0.5),
+    )
+
+
+class FakeEmbedder:
+    """The Embedder port on colour grids: a vector is what the preprocessing makes of a photograph."""
+
+    def __init__(self, ensemble: Ensemble | None = None) -> None:
+        self.loaded = ensemble or one_space()
+        self.broken: str | None = None
+        self.seen = 0
+        self._images = PillowImages()
+
+    @property
+    def ensemble(self) -> Ensemble:
+        if self.broken:
+            raise ModelUnavailable(self.broken)
+        return self.loaded
+
+    def active_spaces(self) -> list[ActiveSpace]:
+        return [ActiveSpace(s.name, s.fingerprint("exact"), s.dimension, s.viewpoints) for s in self.ensemble.spaces]
+
+    def embed(self, crops: Sequence[tuple[Photograph, Box | None]], spaces: Sequence[Space]) -> dict[str, Float32]:
+        self.seen += len(crops) if self.ensemble else 0
+        return {space.name: space.join([self._rows(crops, member) for member in space.members]) for space in spaces}
+
+    def _rows(self, crops: Sequence[tuple[Photograph, Box | None]], member: Member) -> Float32:
+        tensors = [self._images.prepare(photograph, member.preprocessing, box) for photograph, box in crops]
+        return np.array(tensors, np.float32).reshape(len(crops), member.dimension)
+
+
+@dataclass
+class FakeJobs:
+    """The Jobs port: work runs where it is submitted, or is kept for later when ``held``."""
+
+    held: bool = False
+    closed: bool = False
+    names: list[str] = field(default_factory=list)
+    errors: list[ResightError] = field(default_factory=list)
+    kept: list[Callable[[], object]] = field(default_factory=list)
+
+    def submit(self, name: str, work: Callable[[], object]) -> None:
+        self.names.append(name)
+        if self.held:
+            self.kept.append(work)
+            return
+        try:
+            work()
+        except ResightError as error:
+            self.errors.append(error)
+
+    def run(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+    def release(self) -> None:
+        """Run what was kept."""
+        self.held, kept = False, self.kept
+        self.kept = []
+        for work in kept:
+            self.submit("released", work)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Unreadable:
+    source = "upload"
+
+    def sightings(self) -> list[Sighting]:
+        raise BadArchive("this is no ZIP")
+
+    def read(self, path: str) -> bytes:
+        raise BadArchive("this is no ZIP")
+
+
+@dataclass
+class FakeUploads:
+    """The Uploads port: an archive is opened as the sheet that the test gave for its bytes."""
+
+    sheets: dict[str, Any]
+    archives: dict[bytes, FakeSheet] = field(default_factory=dict)
+    count: int = 0
+
+    def store(self, archive: BinaryIO) -> str:
+        self.count += 1
+        source = f"upload:{self.count}"
+        self.sheets[source] = self.archives.get(archive.read(), _Unreadable())
+        return source
+
+    def discard(self, source: str) -> None:
+        if source.startswith("upload:"):
+            self.sheets.pop(source, None)
+
+
+@dataclass
+class FakePacks:
+    """The ScenarioPacks port: packs and prediction files by the text of their path."""
+
+    packs: dict[str, ScenarioPack] = field(default_factory=dict)
+    files: dict[str, list[Prediction]] = field(default_factory=dict)
+
+    def read(self, folder: Any) -> ScenarioPack:
+        return self.packs[str(folder)]
+
+    def read_predictions(self, path: Any) -> list[Prediction]:
+        return self.files[str(path)]
+
+    def write_predictions(self, path: Any, predictions: Any) -> None:
+        self.files[str(path)] = list(predictions)
+
+
+def photo(whale: int, shot: int = 0, *, size: tuple[int, int] = (48, 64), kind: str = "PNG") -> bytes:
+    """A photograph: the colours tell the whale, and each shot of it differs a little."""
+    pattern = np.random.default_rng(whale).integers(0, 256, (8, 8, 3))
+    noise = np.random.default_rng([whale, shot]).integers(-25, 26, (8, 8, 3)) if shot else 0
+    picture = Image.fromarray(np.clip(pattern + noise, 0, 255).astype(np.uint8)).resize(size)
+    stream = io.BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def sighting(row: int, individual: str | None = None, **given: Any) -> Sighting:
+    """A row of a sheet, named after its line, seen from the top on a day of 2019 unless given otherwise."""
+    taken = given.pop("taken", datetime(2019, 7, 1 + row % 28))
+    return Sighting(
+        source_id=given.pop("source_id", f"image{row:03}"),
+        path=given.pop("path", f"{row:03}.png"),
+        viewpoint=given.pop("viewpoint", Viewpoint.TOP),
+        captured=CaptureDate(taken, DatePrecision.DAY) if taken else CaptureDate(),
+        individual=individual,
+        row=row,
+        **given,
+    )
+
+
+class World:
+    """Every port faked (photographs are read by the real adapter, which keeps nothing), and the services on them."""
+
+    def __init__(self, ensemble: Ensemble | None = None) -> None:
+        self.catalogue, self.blobs, self.index = FakeCatalogue(), FakeBlobs(), NumpyIndex()
+        self.embedder, self.images = FakeEmbedder(ensemble), PillowImages()
+        self.jobs, self.packs = FakeJobs(), FakePacks()
+        self.opened: dict[str, Any] = {}
+        self.uploads = FakeUploads(self.opened)
+        self.sheets = FakeSheets(self.opened)
+
+    @property
+    def services(self) -> Services:
+        """The record that the doors are given."""
+        ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
+        return Services(
+            match=Match(*ports),
+            ingest=Ingest(*ports, self.sheets),
+            evaluate=Evaluate(self.catalogue, self.embedder, self.index, self.packs),
+            browse=Browse(self.catalogue, self.blobs, self.images),
+            reindex=Reindex(*ports),
+            health=Health(self.catalogue, self.embedder, self.index),
+            jobs=self.jobs,
+            uploads=self.uploads,
+        )
+
+    def bring(self, rows: Sequence[Sighting], photographs: Sequence[bytes], source: str = "folder:survey") -> int:
+        """Import rows with their photographs; returns the import's id."""
+        self.opened[source] = FakeSheet(rows, dict(zip([row.path for row in rows], photographs, strict=True)), source)
+        ingest = self.services.ingest
+        import_id = ingest.begin(ingest.plan(source))
+        ingest.run(import_id)
+        return import_id
+
+    def survey(self, whales: int = 4, shots: int = 3) -> list[Annotation]:
+        """A catalogue of whales, each seen ``shots`` times on days of their own; returns its annotations."""
+        numbered = [(whale, shot) for whale in range(1, whales + 1) for shot in range(1, shots + 1)]
+        rows = [
+            sighting(row, f"whale{whale}", encounter=f"whale{whale}-{shot // 2}", viewpoint=Viewpoint.TOP)
+            for row, (whale, shot) in enumerate(numbered, start=2)
+        ]
+        self.bring(rows, [photo(whale, shot) for whale, shot in numbered])
+        return list(self.catalogue.annotations(range(1, len(rows) + 1)).values())

@@ -1,0 +1,216 @@
+"""Match: who is found, what is left out, and what the receipt says of it."""
+
+import hashlib
+from datetime import date, datetime
+
+import pytest
+
+from app.domain.catalogue import Box, Viewpoint
+from app.domain.errors import (
+    BadFormat,
+    BadScope,
+    IndexUnavailable,
+    InvalidInput,
+    ModelUnavailable,
+    UnknownAnnotation,
+    UnknownIndividual,
+)
+from app.domain.partition import Scope
+from app.services.match import GroupBy, MatchRequest, MatchResult
+from tests.fakes import World, photo, sighting, two_spaces
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.survey()
+    return made
+
+
+def names(result: MatchResult) -> list[str | None]:
+    return [candidate.annotation.individual for candidate in result.candidates]
+
+
+def test_a_new_photograph_finds_its_whale(world):
+    """The photographs of the same whale come first, by score, ranked from 1."""
+    result = world.services.match(MatchRequest(photograph=photo(2, 9)))
+    assert names(result)[:3] == ["whale2"] * 3
+    assert [candidate.rank for candidate in result.candidates] == list(range(1, 13))
+    scores = [candidate.score for candidate in result.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert 0 <= scores[-1] <= scores[0] <= 1
+
+
+def test_the_receipt_says_what_was_searched(world):
+    """Versions, hashes, counts and stages stand in the receipt."""
+    content = photo(2, 9)
+    receipt = world.services.match(MatchRequest(photograph=content, viewpoint=Viewpoint.TOP)).receipt
+    assert receipt.query_sha256 == hashlib.sha256(content).hexdigest()
+    assert (receipt.catalogue_version, receipt.index_generation) == (world.catalogue.version(), 1)
+    assert receipt.members == {member.name: member.sha256 for member in world.embedder.ensemble.members}
+    assert (receipt.gallery, receipt.searched, dict(receipt.removed)) == (12, 12, {})
+    assert list(receipt.milliseconds) == ["decode", "embed", "search", "look_up"]
+
+
+def test_the_same_bytes_are_marked(world):
+    """A stored photograph that is asked about again is found with the score of itself, and is marked."""
+    best = world.services.match(MatchRequest(photograph=photo(3, 1))).candidates[0]
+    assert best.same_photograph
+    assert best.score == pytest.approx(1)
+
+
+def test_an_annotation_never_finds_its_own_photograph(world):
+    """Neither the annotation asked about nor another box of its photograph is a candidate."""
+    row = sighting(90, "whale9", path="014.png", box=Box(0, 0, 20, 20))
+    world.bring([row], [photo(1, 1)], "folder:more")
+    result = world.services.match(MatchRequest(annotation_id=1))
+    assert {1, 13}.isdisjoint(candidate.annotation.annotation_id for candidate in result.candidates)
+    assert dict(result.receipt.removed) == {"annotation": 1, "same_photograph": 1}
+
+
+def test_the_own_encounter_can_be_left_out(world):
+    """Whoever asks "would it be known another day" gets no candidate of the same encounter."""
+    meeting = world.catalogue.annotation(2).encounter
+    result = world.services.match(MatchRequest(annotation_id=2, without_own_encounter=True))
+    assert meeting not in {candidate.annotation.encounter for candidate in result.candidates}
+    assert result.candidates
+
+
+def test_an_annotation_without_an_encounter_has_none_to_leave_out(world):
+    """Leaving out the own encounter of an annotation that has none removes nothing else."""
+    world.bring([sighting(90, "whale9")], [photo(9, 1)], "folder:more")
+    result = world.services.match(MatchRequest(annotation_id=13, without_own_encounter=True))
+    assert dict(result.receipt.removed) == {"annotation": 1, "same_photograph": 0}
+
+
+def test_named_individuals_and_encounters_are_left_out(world):
+    """Exclusions go by the names that the user knows, and the receipt counts what each removed."""
+    request = MatchRequest(
+        photograph=photo(2, 9), without_individuals=frozenset({"whale2"}), without_encounters=frozenset({"whale1-0"})
+    )
+    result = world.services.match(request)
+    assert "whale2" not in names(result)
+    assert dict(result.receipt.removed) == {"encounter": 1, "individual": 3}
+
+
+@pytest.mark.parametrize(
+    ("excluded", "error"),
+    [
+        ({"without_individuals": frozenset({"nobody"})}, UnknownIndividual),
+        ({"without_encounters": frozenset({"never"})}, BadScope),
+    ],
+)
+def test_an_unknown_name_is_refused(world, excluded, error):
+    """A misspelt exclusion is told, since passing over it would answer another question."""
+    with pytest.raises(error):
+        world.services.match(MatchRequest(photograph=photo(2, 9), **excluded))
+
+
+def test_grouped_by_individual_each_whale_is_named_once(world):
+    """The best annotation of each individual stands for it, in the order of the annotations."""
+    flat = world.services.match(MatchRequest(photograph=photo(2, 9)))
+    grouped = world.services.match(MatchRequest(photograph=photo(2, 9), group_by=GroupBy.INDIVIDUAL))
+    assert names(grouped) == list(dict.fromkeys(names(flat)))
+    assert grouped.candidates[0].score == flat.candidates[0].score
+
+
+def test_grouping_searches_deeper_until_there_are_enough():
+    """Many photographs of one whale do not crowd out the others."""
+    world = World()
+    rows = [sighting(row, "crowd" if row <= 30 else f"whale{row}") for row in range(2, 36)]
+    world.bring(rows, [photo(1, row) if row <= 30 else photo(row, 1) for row in range(2, 36)])
+    request = MatchRequest(photograph=photo(1, 99), group_by=GroupBy.INDIVIDUAL, limit=3)
+    assert [name == "crowd" for name in names(world.services.match(request))] == [True, False, False]
+
+
+def test_days_between_need_two_dates(world):
+    """The distance in days is told when both dates are known, and is None otherwise."""
+    known = world.services.match(MatchRequest(photograph=photo(2, 9), captured=date(2019, 7, 1)))
+    assert known.candidates[0].days_between == (known.candidates[0].annotation.captured.day - date(2019, 7, 1)).days
+    unknown = world.services.match(MatchRequest(photograph=photo(2, 9)))
+    assert unknown.candidates[0].days_between is None
+
+
+def test_the_scope_holds(world):
+    """Candidates lie inside the date window, and the filter's count is told."""
+    window = Scope(since=date(2019, 7, 5), until=date(2019, 7, 8))
+    result = world.services.match(MatchRequest(photograph=photo(2, 9), scope=window))
+    assert {candidate.annotation.captured.taken for candidate in result.candidates} == {
+        datetime(2019, 7, day) for day in (5, 6, 7, 8)
+    }
+    assert (result.receipt.searched, result.receipt.removed["date"]) == (4, 8)
+
+
+def test_views_that_no_space_compares_are_counted():
+    """A left view is not held against right views when no space knows both, and the receipt says so."""
+    world = World(two_spaces())
+    rows = [sighting(2, "a", viewpoint=Viewpoint.RIGHT), sighting(3, "b", viewpoint=Viewpoint.TOP)]
+    world.bring(rows, [photo(1), photo(2)])
+    result = world.services.match(MatchRequest(photograph=photo(1, 3), viewpoint=Viewpoint.LEFT))
+    assert names(result) == ["b"]
+    assert result.receipt.removed["no_common_space"] == 1
+
+
+def test_an_empty_catalogue_has_no_candidates():
+    """With nothing to search the list is empty, and the receipt says that nothing was searched."""
+    world = World()
+    world.services.reindex()
+    result = world.services.match(MatchRequest(photograph=photo(1), group_by=GroupBy.INDIVIDUAL))
+    assert (result.candidates, result.receipt.searched) == ((), 0)
+
+
+def test_an_annotation_that_is_not_indexed_yet_is_embedded(world):
+    """What was stored after the generation was built can be asked about: its original is embedded again."""
+    stale = world.index.current()
+    world.bring(
+        [sighting(90, "whale2"), sighting(91, "whale2", box=Box(2, 2, 40, 50))], [photo(2, 7), photo(2, 8)], "x"
+    )
+    world.index._current = stale
+    for annotation_id in (13, 14):
+        assert "whale2" in names(world.services.match(MatchRequest(annotation_id=annotation_id, limit=3)))
+
+
+def test_an_annotation_asked_from_another_side_is_embedded_for_it():
+    """Told that an annotation shows the right side, its original is embedded in the space that knows right sides."""
+    world = World(two_spaces())
+    rows = [sighting(2, "a", viewpoint=Viewpoint.LEFT), sighting(3, "b", viewpoint=Viewpoint.RIGHT)]
+    world.bring(rows, [photo(1), photo(1, 1)])
+    result = world.services.match(MatchRequest(annotation_id=1, viewpoint=Viewpoint.RIGHT))
+    assert names(result) == ["b"]
+
+
+def test_an_annotation_that_is_gone_is_passed_over(world):
+    """Between two generations the index may name what the catalogue no longer holds."""
+    del world.catalogue._annotations[4]
+    result = world.services.match(MatchRequest(photograph=photo(2, 9)))
+    assert 4 not in {candidate.annotation.annotation_id for candidate in result.candidates}
+    assert [candidate.rank for candidate in result.candidates] == list(range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"photograph": b"x", "annotation_id": 1},
+        {"photograph": b"x", "limit": 0},
+        {"photograph": b"x", "limit": 101},
+        {"photograph": b"x", "without_own_encounter": True},
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused(given):
+    """Not exactly one query, a limit out of range, or an own encounter that cannot be."""
+    with pytest.raises(InvalidInput):
+        MatchRequest(**given)
+
+
+def test_a_failure_is_never_an_empty_list(world):
+    """Each part that fails is told by an error of its own."""
+    with pytest.raises(BadFormat):
+        world.services.match(MatchRequest(photograph=b"no photograph"))
+    with pytest.raises(UnknownAnnotation):
+        world.services.match(MatchRequest(annotation_id=99))
+    world.embedder.broken = "a member is damaged"
+    with pytest.raises(ModelUnavailable):
+        world.services.match(MatchRequest(photograph=photo(1)))
+    with pytest.raises(IndexUnavailable):
+        World().services.match(MatchRequest(photograph=photo(1)))
