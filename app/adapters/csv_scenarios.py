@@ -21,7 +21,7 @@ _CHUNK = 1 << 18
 
 
 class CsvScenarios:
-    """Reads a pack's folder and prediction files, writes predictions; every fault names its file and line."""
+    """The ScenarioPacks port; every fault names its file and line."""
 
     def read(self, folder: Path) -> ScenarioPack:
         """The checked pack in ``folder``; the ground truths may be absent. Raises BadScenario."""
@@ -34,14 +34,14 @@ class CsvScenarios:
         check_pack(pack)
         return pack
 
-    def predictions(self, path: Path) -> list[Prediction]:
+    def read_predictions(self, path: Path) -> list[Prediction]:
         """The rows of a prediction file with exactly the contest's columns; raises BadScenario.
 
         Whether they fit a scenario is for ``check_predictions`` to say.
         """
         return list(_predictions(path))
 
-    def write(self, path: Path, rows: Iterable[Prediction]) -> None:
+    def write_predictions(self, path: Path, predictions: Iterable[Prediction]) -> None:
         """Write predictions as the contest wants them; the file appears whole or not at all. Raises Unavailable."""
         part = path.with_name(f"{path.name}.part")
         try:
@@ -49,7 +49,7 @@ class CsvScenarios:
                 sheet = csv.writer(file, lineterminator="\n")
                 sheet.writerow(PREDICTIONS)
                 # repr keeps every digit: what is read back is what was scored.
-                sheet.writerows((row.query_id, row.image_id, repr(float(row.score))) for row in rows)
+                sheet.writerows((row.query_id, row.image_id, repr(float(row.score))) for row in predictions)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -12,48 +12,31 @@ from pathlib import Path
 from app.domain.catalogue import Sighting
 from app.domain.cells import parse_path, shown
 from app.domain.errors import BadArchive, BadImage
-from app.domain.ports import Sheet
 from app.domain.sheet import read_sightings
 
 SHEET = "metadata.csv"
 _CHUNK = 1 << 18
 
 
-class CsvSheets:
-    """The Sheets port: opens folders and csv files itself and leaves every other file to ``archive``."""
+class CsvSheet:
+    """The Sheet port on a folder that holds metadata.csv, or on any csv file beside its photographs.
 
-    def __init__(self, *, archive: Callable[[Path], Sheet], max_bytes: int = 50_000_000) -> None:
-        self._archive = archive
-        self._max_bytes = max_bytes
+    Raises BadArchive when there is no such sheet. ``max_bytes`` limits one photograph.
+    """
 
-    def open(self, path: Path) -> Sheet:
-        try:
-            # The user's own choice may be a link; from here on only its target counts.
-            real = path.resolve(strict=True)
-            folder, csv = real.is_dir(), real.suffix.casefold() == ".csv"
-        except (OSError, RuntimeError, ValueError) as error:
-            raise BadArchive(f"{shown(path.name)} cannot be opened: {_why(error)}") from error
-        if folder:
-            return FolderSheet(real, SHEET, source=real.name, max_bytes=self._max_bytes)
-        if csv:
-            return FolderSheet(real.parent, real.name, source=real.name, max_bytes=self._max_bytes)
-        return self._archive(real)
-
-
-class FolderSheet:
-    """The Sheet port on a folder: ``sheet`` is the name of the csv file in it."""
-
-    def __init__(self, folder: Path, sheet: str, *, source: str, max_bytes: int) -> None:
-        self._folder = str(folder)
-        self._sheet = sheet
-        self._source = source
+    def __init__(self, path: Path, *, max_bytes: int = 50_000_000) -> None:
         self._max_bytes = max_bytes
         # Sheets walk folder by folder; a few remembered ones save most of the look-ups of a validation.
         self._real_folder = lru_cache(maxsize=256)(os.path.realpath)
         try:
-            os.close(self._open(sheet))
-        except (OSError, ValueError) as error:
-            raise BadArchive(f"{shown(source)} holds no readable {sheet}: {_why(error)}") from error
+            # The user's own choice may be a link; from here on only its target counts.
+            real = path.resolve(strict=True)
+            folder, self._sheet = (real, SHEET) if real.is_dir() else (real.parent, real.name)
+            self._source = real.name
+            self._folder = str(folder)
+            os.close(self._open(self._sheet))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise BadArchive(f"{shown(path.name)} holds no sheet that can be read: {_why(error)}") from error
 
     @property
     def source(self) -> str:

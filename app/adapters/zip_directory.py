@@ -11,6 +11,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
 
@@ -223,9 +224,7 @@ def _entry(descriptor: int, name: str, central: _Central) -> Entry:
 
 def _refuse_overlaps(spans: list[tuple[int, int]], limit: int) -> None:
     """Entries share no byte with each other or with the directory (a quoted bomb does)."""
-    spans.sort()
-    nexts = [start for start, _ in spans[1:]] + [limit]
-    if any(end > following for (_, end), following in zip(spans, nexts, strict=True)):
+    if any(end > start for (_, end), (start, _) in pairwise([*sorted(spans), (limit, limit)])):
         raise BadArchive("entries of the archive overlap")
 
 

@@ -23,34 +23,25 @@ _CHUNK = 1 << 18
 _SHARE = 0.8
 
 
-def open_archive(path: Path, *, max_bytes: int = 50_000_000, max_total: int | None = None) -> ZipSheet:
-    """The sheet in a ZIP archive: metadata.csv at its top, or in its one top folder.
+class ZipSheet:
+    """The Sheet port on a ZIP archive with metadata.csv at its top, or in its one top folder.
 
     ``max_bytes`` limits one photograph, ``max_total`` everything unpacked (80 % of the free disk when not given).
     Raises BadArchive for an archive that is not whole, plain and within the limits, or holds no sheet.
     """
-    try:
-        room = int(shutil.disk_usage(path).free * _SHARE) if max_total is None else max_total
-        descriptor = _descriptor(path)
-        try:
-            state = _state(descriptor)
-            entries = read_directory(descriptor, max_total=room)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:
-        raise BadArchive(f"{shown(path.name)} cannot be opened: {_why(error)}") from error
-    return ZipSheet(path, state, entries, max_bytes)
 
-
-class ZipSheet:
-    """The Sheet port on a checked archive; ``state`` tells whether the file is still the one that was checked."""
-
-    def __init__(self, path: Path, state: tuple[int, ...], entries: dict[str, Entry], max_bytes: int) -> None:
+    def __init__(self, path: Path, *, max_bytes: int = 50_000_000, max_total: int | None = None) -> None:
         self._path = path
-        self._state = state
-        self._entries = entries
         self._max_bytes = max_bytes
-        self._folder = _folder(entries)
+        try:
+            room = shutil.disk_usage(path).free * _SHARE if max_total is None else max_total
+            with _opened(path) as descriptor:
+                # Whether the file is still the one that was checked is looked at before every later read.
+                self._state = _state(descriptor)
+                self._entries = read_directory(descriptor, max_total=int(room))
+        except OSError as error:
+            raise BadArchive(f"{shown(path.name)} cannot be opened: {_why(error)}") from error
+        self._folder = _folder(self._entries)
 
     @property
     def source(self) -> str:
@@ -85,7 +76,9 @@ class ZipSheet:
     def _unpacked(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of an entry in pieces, counted and checked as they come; ValueError when it is not what it says."""
         size, crc = 0, 0
-        with self._opened() as descriptor:
+        with _opened(self._path) as descriptor:
+            if _state(descriptor) != self._state:
+                raise ValueError("the archive was changed after it was opened")
             for piece in _pieces(descriptor, entry):
                 size += len(piece)
                 if size > entry.size or size > max(RATIO_FROM, MAX_RATIO * entry.packed):
@@ -94,16 +87,6 @@ class ZipSheet:
                 yield piece
         if size != entry.size or crc != entry.crc:
             raise ValueError("it is damaged: size or checksum do not match")
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        descriptor = _descriptor(self._path)
-        try:
-            if _state(descriptor) != self._state:
-                raise ValueError("the archive was changed after it was opened")
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
 
 def _folder(entries: dict[str, Entry]) -> str:
@@ -150,9 +133,14 @@ def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
         raise ValueError("it is cut short")
 
 
-def _descriptor(path: Path) -> int:
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
     # Without O_NONBLOCK a named pipe would keep us waiting for its writer; pread refuses it afterwards.
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _state(descriptor: int) -> tuple[int, ...]:
