@@ -256,5 +256,10 @@ def _names(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, Function | ast.ClassDef):
             yield node.name
-        elif isinstance(node, ast.arg) and _row(module.name) != "app.cli":  # there they are named for what users type
+        elif isinstance(node, ast.arg) and not _commands(module):
             yield node.arg
+
+
+def _commands(module: Module) -> bool:
+    """Whether a module holds commands: their parameters are named for the options that users type."""
+    return module.name.split(".", 1)[-1].split("_")[0] == "cli"
