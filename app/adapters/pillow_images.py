@@ -112,14 +112,14 @@ def _taken(image: Image.Image) -> datetime | None:
     exif = image.getexif()
     text = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
     with suppress(ValueError):
-        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - EXIF has no zone
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     return None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         levels = np.asarray(image, dtype=np.float64)
-        span = 65535.0 if levels.max(initial=0) > 255 else 255.0  # noqa: PLR2004 - 8-bit white
+        span = 65535.0 if levels.max(initial=0) > 255 else 255.0
         return Image.fromarray((levels.clip(0, span) * (255.0 / span)).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         # White stands for missing pixels in the catalogue's crops, so transparency becomes white too.
@@ -131,7 +131,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _cut(photograph: Photograph, box: Box | None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     if box is None:
         return photograph.pixels
-    inside = box.x >= 0 and box.y >= 0 and box.x + box.width <= photograph.width and box.y + box.height <= photograph.height
+    inside = (
+        box.x >= 0 and box.y >= 0 and box.x + box.width <= photograph.width and box.y + box.height <= photograph.height
+    )
     if box.width <= 0 or box.height <= 0 or not inside:
         raise BadImage(f"the box {box.x},{box.y},{box.width},{box.height} lies outside the photograph")
     scale_y, scale_x = photograph.pixels.shape[0] / photograph.height, photograph.pixels.shape[1] / photograph.width
