@@ -63,13 +63,12 @@ def _scenarios(folder: Path) -> Iterator[Scenario]:
     for row, (scenario_id, queries, database) in _table(
         folder / PACK, ("scenario_id", "queries_path", "database_path")
     ):
+        asked = _table(_beside(folder, row, queries), ("query_id", "query_image_id"), name=queries)
+        searched = _table(_beside(folder, row, database), ("database_image_id",), name=database)
         yield Scenario(
             scenario_id,
-            tuple(
-                Query(query_id, image_id)
-                for _, (query_id, image_id) in _table(_beside(folder, row, queries), ("query_id", "query_image_id"))
-            ),
-            tuple(image_id for _, (image_id,) in _table(_beside(folder, row, database), ("database_image_id",))),
+            tuple(Query(query_id, image_id) for _, (query_id, image_id) in asked),
+            tuple(image_id for _, (image_id,) in searched),
         )
 
 
@@ -101,16 +100,18 @@ def _predictions(path: Path) -> Iterator[Prediction]:
             raise BadScenario(f"{path.name}, line {row}: the score {shown(text)} is not a number") from error
 
 
-def _table(path: Path, wanted: Sequence[str], *, exactly: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """(line, wanted cells) of each row of a csv file; no wanted cell is empty."""
+def _table(
+    path: Path, wanted: Sequence[str], *, name: str = "", exactly: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """(line, wanted cells) of each row of a csv file; no wanted cell is empty. ``name`` is shown in messages."""
     try:
         yield from _rows(_chunks(path), wanted, exactly=exactly)
     except BadRows as error:
         first = error.faults[0]
         column = f", column {first.column}" if first.column else ""
-        raise BadScenario(f"{path.name}, line {first.row}{column}: {first.reason}") from error
+        raise BadScenario(f"{name or path.name}, line {first.row}{column}: {first.reason}") from error
     except OSError as error:
-        raise BadScenario(f"{path.name} cannot be read: {error.strerror}") from error
+        raise BadScenario(f"{name or path.name} cannot be read: {error.strerror}") from error
 
 
 def _rows(chunks: Iterable[bytes], wanted: Sequence[str], *, exactly: bool) -> Iterator[tuple[int, list[str]]]:
