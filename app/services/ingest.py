@@ -127,15 +127,13 @@ class Ingest:
         # Decoding runs one batch ahead and storing one chunk behind, so that the ensemble never waits for either.
         with ThreadPoolExecutor(1, "ingest-decode") as ahead, ThreadPoolExecutor(1, "ingest-store") as store:
             chunks = self._embedded(sheet, waiting, ahead, store)
-            added: Future[None] | None = None
+            added = store.submit(_quiet, 0, 0)
             for rows, refused in chunks:
-                if added:
-                    added.result()
+                added.result()
                 added = store.submit(self.catalogue.add, import_id, rows, refused)
                 done += len(rows) + len(refused)
                 progress(done, report.total)
-            if added:
-                added.result()
+            added.result()
 
     def _embedded(
         self, sheet: Sheet, waiting: Sequence[Sighting], ahead: ThreadPoolExecutor, store: ThreadPoolExecutor

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from app.domain.errors import ResightError
 from app.services.bundle import Services
 
 _PAUSE = 1.0
@@ -47,8 +48,14 @@ class Upkeep:
             self.submit_import(import_id)
 
     def _import(self, import_id: int) -> None:
-        report = self._services.ingest.run(import_id)
-        self._services.uploads.discard(report.source)
+        source = self._services.ingest.report(import_id).source
+        try:
+            self._services.ingest.run(import_id)
+        except ResightError:
+            # The import is marked as failed and is not taken up again; the same archive may be posted again.
+            self._services.uploads.discard(source)
+            raise
+        self._services.uploads.discard(source)
 
     def _once(self, work: Callable[[], object]) -> None:
         try:

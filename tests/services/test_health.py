@@ -1,0 +1,20 @@
+"""Health: ready only when every part is, and a sentence for each that is not."""
+
+from tests.fakes import World
+
+
+def test_ready_when_every_part_is():
+    """Catalogue, ensemble and index can serve."""
+    world = World()
+    world.survey(whales=1)
+    assert world.services.health().ready
+
+
+def test_each_part_says_what_it_lacks():
+    """A service without an index and with a damaged ensemble says both, and is not ready."""
+    world = World()
+    world.embedder.broken = "member 'coarse' is damaged"
+    readiness = world.services.health()
+    assert not readiness.ready
+    assert (readiness.catalogue, readiness.ensemble) == ("ok", "member 'coarse' is damaged")
+    assert readiness.index != "ok"

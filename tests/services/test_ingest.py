@@ -1,0 +1,200 @@
+"""Ingest: faults before anything is written, every row in a final state, and nothing twice."""
+
+import pytest
+
+from app.domain.catalogue import Box
+from app.domain.errors import BadFormat, BadRows, CatalogueUnavailable, ModelUnavailable, StorageFull, UnknownImport
+from app.domain.ingestion import ImportState, RowState
+from app.services import ingest as module
+from tests.fakes import FakeSheet, World, photo, sighting
+
+
+def given(world: World, count: int, *, source: str = "folder:survey") -> FakeSheet:
+    """A sheet of ``count`` rows, each with a photograph of a whale of its own."""
+    rows = [sighting(row, f"whale{row}") for row in range(2, count + 2)]
+    sheet = FakeSheet(rows, {row.path: photo(row.row) for row in rows}, source)
+    world.opened[source] = sheet
+    return sheet
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_an_import_ends_with_every_row_indexed(world):
+    """After a run all rows are indexed, all originals stored, and the index holds what the catalogue holds."""
+    given(world, 5)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+    assert ingest.unfinished() == [import_id]
+    report = ingest.run(import_id)
+    assert (report.state, dict(report.rows)) == (ImportState.DONE, {RowState.INDEXED: 5})
+    assert ingest.report(import_id) == report
+    assert ingest.unfinished() == []
+    assert len(world.blobs.stored) == len(world.index.current().gallery) == 5
+
+
+def test_importing_again_adds_nothing(world):
+    """The rows of a second import of the same folder are unchanged, and nothing is embedded again."""
+    sheet = given(world, 5)
+    world.bring(sheet.rows, list(sheet.photographs.values()))
+    before = world.catalogue.version(), world.embedder.seen
+    again = world.bring(sheet.rows, list(sheet.photographs.values()))
+    assert dict(world.services.ingest.report(again).rows) == {RowState.UNCHANGED: 5}
+    assert (world.catalogue.version(), world.embedder.seen) == before
+
+
+def test_every_fault_is_told_before_anything_is_written(world):
+    """Missing, broken and contradicting rows are told together, in the order of the sheet."""
+    sheet = given(world, 3)
+    world.bring(sheet.rows, list(sheet.photographs.values()))
+    version = world.catalogue.version()
+    rows = [
+        sighting(2, "WHALE2x", source_id="image002"),
+        sighting(3, path="absent.png", source_id="new3"),
+        sighting(4, path="broken.png", source_id="new4"),
+        sighting(5, path="boxed.png", source_id="new5", box=Box(40, 0, 20, 20)),
+    ]
+    photographs = {"002.png": photo(2), "broken.png": b"GIF", "boxed.png": photo(5)}
+    world.opened["folder:bad"] = FakeSheet(rows, photographs)
+    with pytest.raises(BadRows) as caught:
+        world.services.ingest.plan("folder:bad")
+    assert [(fault.row, fault.column) for fault in caught.value.faults] == [
+        (2, "whale_id"),
+        (3, "path"),
+        (4, "path"),
+        (5, "path"),
+    ]
+    assert world.catalogue.version() == version
+
+
+def test_shown_faults_are_cut_short_but_counted(world, monkeypatch):
+    """A sheet with too many faults to show says how many there are."""
+    monkeypatch.setattr(module, "_SHOWN_FAULTS", 2)
+    world.opened["folder:bad"] = FakeSheet([sighting(row) for row in range(2, 7)], {})
+    with pytest.raises(BadRows) as caught:
+        world.services.ingest.plan("folder:bad")
+    assert (len(caught.value.faults), caught.value.total) == (2, 5)
+
+
+def test_a_dry_run_decodes_whole_photographs(world):
+    """What only shows when every pixel is read is a fault of a dry run; the quick check looks at headers."""
+    torn = photo(2, kind="JPEG")[:-200]
+    world.opened["folder:torn"] = FakeSheet([sighting(2)], {"002.png": torn})
+    assert len(world.services.ingest.plan("folder:torn").sightings) == 1
+    with pytest.raises(BadRows, match="row 2, column path"):
+        world.services.ingest.plan("folder:torn", decode=True)
+
+
+def test_one_bad_photograph_stops_nothing(world):
+    """It is refused with its reason, and the import is done with all the others."""
+    sheet = given(world, 4)
+    sheet.photographs["003.png"] = photo(3, kind="JPEG")[:-200]
+    import_id = world.bring(sheet.rows, list(sheet.photographs.values()))
+    report = world.services.ingest.report(import_id)
+    assert dict(report.rows) == {RowState.INDEXED: 3, RowState.REFUSED: 1}
+    assert [(row, source) for row, source, _ in report.refused] == [(3, "image003")]
+    assert report.refused[0][2]
+
+
+def test_progress_counts_final_rows_over_all_rows(world, monkeypatch):
+    """It begins at zero, never falls, and ends with all rows, chunk by chunk."""
+    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(module, "BATCH", 2)
+    given(world, 11)
+    ingest = world.services.ingest
+    steps = []
+    ingest.run(ingest.begin(ingest.plan("folder:survey")), lambda done, total: steps.append((done, total)))
+    assert steps == [(0, 11), (4, 11), (8, 11), (11, 11)]
+    assert len(world.index.current().gallery) == 11
+
+
+def test_a_stopped_import_goes_on_where_it_was(world, monkeypatch):
+    """Rows that were stored before the stop are neither lost nor done again."""
+    monkeypatch.setattr(module, "CHUNK", 2)
+    monkeypatch.setattr(module, "BATCH", 2)
+    given(world, 6)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+
+    def killed(done: int, _: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest.run(import_id, killed)
+    left = len(world.catalogue.waiting(import_id))
+    assert ingest.unfinished() == [import_id]
+    assert left < 6
+    seen = world.embedder.seen
+    assert dict(ingest.run(import_id).rows) == {RowState.INDEXED: 6}
+    assert world.embedder.seen - seen == left
+
+
+def full(_: object) -> list[str]:
+    raise StorageFull("the disk is full")
+
+
+def away(*_: object) -> None:
+    raise CatalogueUnavailable("the database does not answer")
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "fault", "error"),
+    [("blobs", "put_all", full, StorageFull), ("catalogue", "add", away, CatalogueUnavailable)],
+)
+def test_a_failing_part_fails_the_import_and_keeps_its_rows(world, monkeypatch, port, method, fault, error):
+    """The import says why it failed, its rows still wait, and once the fault is gone a second run finishes it."""
+    given(world, 3)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+    monkeypatch.setattr(getattr(world, port), method, fault)
+    with pytest.raises(error):
+        ingest.run(import_id)
+    report = ingest.report(import_id)
+    assert (report.state, dict(report.rows)) == (ImportState.FAILED, {RowState.WAITING: 3})
+    assert report.reason
+    monkeypatch.undo()
+    assert dict(ingest.run(import_id).rows) == {RowState.INDEXED: 3}
+
+
+def test_an_import_does_not_begin_without_its_ensemble(world):
+    """Rows are not recorded while there is nothing to embed them with."""
+    given(world, 1)
+    plan = world.services.ingest.plan("folder:survey")
+    world.embedder.broken = "a member is missing"
+    with pytest.raises(ModelUnavailable):
+        world.services.ingest.begin(plan)
+    assert world.services.ingest.unfinished() == []
+
+
+def test_an_import_without_rows_is_done_at_once(world):
+    """A sheet that holds only its header is no fault."""
+    given(world, 0)
+    ingest = world.services.ingest
+    assert ingest.run(ingest.begin(ingest.plan("folder:survey"))).total == 0
+
+
+def test_an_unknown_import_is_told(world):
+    """There is no report of an import that never was."""
+    with pytest.raises(UnknownImport):
+        world.services.ingest.report(7)
+
+
+def test_a_photograph_that_no_space_serves_is_stored_without_a_vector():
+    """The annotation is in the catalogue; it cannot be found by a search that could not compare it."""
+    from app.domain.catalogue import Viewpoint
+    from tests.fakes import two_spaces
+
+    world = World(two_spaces())
+    import_id = world.bring([sighting(2, "a", viewpoint=Viewpoint.RIGHT)], [photo(1)])
+    assert dict(world.services.ingest.report(import_id).rows) == {RowState.INDEXED: 1}
+    assert not world.index.current().vectors("body", world.index.current().gallery.annotation).any()
+
+
+def test_what_the_sheet_cannot_read_is_no_photograph(world):
+    """The reason names the fault of the file, not of the service."""
+    world.opened["folder:text"] = FakeSheet([sighting(2)], {"002.png": b"text"})
+    with pytest.raises(BadRows, match=BadFormat("not a photograph").args[0]):
+        world.services.ingest.plan("folder:text")
