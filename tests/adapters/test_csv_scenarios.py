@@ -143,14 +143,18 @@ def test_faulty_prediction_files_are_refused(tmp_path, text, reason):
     assert str(error.value).startswith("p.csv, ")
 
 
+@pytest.fixture(scope="module")
+def beluga_pack(belugas: Path) -> ScenarioPack:
+    return CsvScenarios().read(belugas / "scenarios")
+
+
 def golden(belugas: Path) -> dict[str, dict]:
     return json.loads((belugas / "golden" / "expected.json").read_text())
 
 
-def test_scores_equal_the_contests(belugas):
+def test_scores_equal_the_contests(belugas, beluga_pack):
     """The published script's score of each golden file is reached to 1e-9, pooled and by scenario."""
-    scenarios = {one.scenario_id: one for one in CsvScenarios().read(belugas / "scenarios").scenarios}
-    truth = CsvScenarios().read(belugas / "scenarios").truth
+    scenarios = {one.scenario_id: one for one in beluga_pack.scenarios}
     sound = {name: expected for name, expected in golden(belugas).items() if "fault" not in expected}
     assert len(sound) == 4
     for name, expected in sound.items():
@@ -160,16 +164,16 @@ def test_scores_equal_the_contests(belugas):
         for scenario in asked:
             own = {query.query_id for query in scenario.queries}
             check_predictions(scenario, [row for query, group in gathered.items() if query in own for row in group])
-        assert score(asked, rows, truth).map20 == pytest.approx(expected["map"], abs=1e-9, rel=0)
+        assert score(asked, rows, beluga_pack.truth).map20 == pytest.approx(expected["map"], abs=1e-9, rel=0)
         for scenario, value in expected.get("per_scenario", {}).items():
-            assert score([scenarios[scenario]], rows, truth).map20 == pytest.approx(value, abs=1e-9, rel=0)
+            assert score([scenarios[scenario]], rows, beluga_pack.truth).map20 == pytest.approx(value, abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_faulty_golden_files_are_refused(belugas, name):
+def test_faulty_golden_files_are_refused(belugas, beluga_pack, name):
     """Each fault that the published script lets pass, or stumbles over, is named."""
     assert set(FAULTS) == {file for file, expected in golden(belugas).items() if "fault" in expected}
-    scenarios = {one.scenario_id: one for one in CsvScenarios().read(belugas / "scenarios").scenarios}
+    scenarios = {one.scenario_id: one for one in beluga_pack.scenarios}
     rows = CsvScenarios().read_predictions(belugas / "golden" / name)
     with pytest.raises(BadScenario, match=FAULTS[name]):
         check_predictions(scenarios[golden(belugas)[name]["scenarios"][0]], rows)
