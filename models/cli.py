@@ -1,4 +1,7 @@
-"""The training commands: ``resight train ...``. The service's command finds them by their entry point."""
+"""The training commands, beside the service's own: train, adapt, export, pretrained, recipes.
+
+The service's command finds them by their entry point. Torch is imported by a command when it runs.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def recipes() -> None:
 
 
 @app.command()
-def run(
+def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name or file.")],
     data: Data,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
@@ -45,19 +48,19 @@ def run(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Train one member by a recipe."""
-    import torch
-
-    from models import curves
-    from models.dataset import read_photographs
-    from models.memory import keep_memory
-    from models.scoring import markdown
-    from models.train import Bounds, Report, Trainer
-    from models.validation import pack_for
-
-    keep_memory()
-    if threads:
-        torch.set_num_threads(threads)
     with _faults():
+        import torch
+
+        from models import curves
+        from models.dataset import read_photographs
+        from models.memory import keep_memory
+        from models.scoring import markdown
+        from models.train import Bounds, Report, Trainer
+        from models.validation import pack_for
+
+        keep_memory()
+        if threads:
+            torch.set_num_threads(threads)
         wanted = find_recipe(recipe)
         if epochs:
             wanted = wanted.model_copy(update={"schedule": wanted.schedule.model_copy(update={"epochs": epochs})})
@@ -86,9 +89,9 @@ def run(
 @app.command()
 def pretrained(data: Data, out: Out, cache: Cache = _CACHE) -> None:
     """Release the packaged ImageNet nets, each whitened on the training photographs of a catalogue."""
-    from models.workshop import release_pretrained
-
     with _faults(), _bar("embedding") as tick:
+        from models.workshop import release_pretrained
+
         ensemble = release_pretrained(data, out, cache, tick)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
 
@@ -107,10 +110,10 @@ def export(  # noqa: PLR0913 - each is an option of the command line
     int8: Annotated[bool, typer.Option("--int8", help="Eight-bit convolutions: quicker, a space of its own.")] = False,
 ) -> None:
     """Export trained members to ONNX and release them together."""
-    from models.release import Title
-    from models.workshop import release_runs
-
     with _faults(), _bar("embedding") as tick:
+        from models.release import Title
+        from models.workshop import release_runs
+
         title = Title(name, "1", licence, training_data)
         ensemble = release_runs(runs, data, out, title, cache, whitening=whitening, int8=int8, progress=tick)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
@@ -125,9 +128,9 @@ def adapt(
     cache: Cache = _CACHE,
 ) -> None:
     """Fit a linear head on each member of an ensemble, on vectors kept from the last time where there are any."""
-    from models.workshop import release_adapted
-
     with _faults(), _bar("embedding") as tick:
+        from models.workshop import release_adapted
+
         adapted = release_adapted(data, ensemble, out, name, cache, tick)
     typer.echo(f"{adapted.name} with {len(adapted.members)} members is in {out}")
 
@@ -138,6 +141,9 @@ def _faults() -> Iterator[None]:
         yield
     except ResightError as error:
         typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except ModuleNotFoundError as error:
+        typer.echo(f"error: {error.name} is not installed; training needs: pip install 'resight[train]'", err=True)
         raise typer.Exit(2) from error
 
 

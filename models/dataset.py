@@ -1,4 +1,4 @@
-"""Photographs for training: the contest's ``metadata.csv``, who may be trained on, and prepared pixels."""
+"""Photographs for training: a catalogue's sheet, who may be trained on, and prepared pixels."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from app.adapters.pillow_images import PillowImages
-from app.domain.catalogue import Viewpoint
+from app.domain.catalogue import Sighting, Viewpoint
 from app.domain.ensemble import Preprocessing
 from app.domain.errors import InvalidInput
+from app.domain.sheet import read_sightings
 from models.recipe import FoldRecipe
 
 Int64 = npt.NDArray[np.int64]
@@ -23,23 +25,29 @@ Bool = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 
-_COLUMNS = ("image_id", "path", "viewpoint", "whale_id")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photographs:
     """The rows of a catalogue in one order; ``individuals`` and ``encounters`` are numbers from 0, -1 for unknown."""
 
     folder: Path
-    ids: tuple[str, ...]
-    paths: tuple[str, ...]
-    viewpoints: npt.NDArray[np.str_]
+    sightings: tuple[Sighting, ...]
     individuals: Int64
     encounters: Int64
     parts: npt.NDArray[np.str_]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.sightings)
+
+    @property
+    def ids(self) -> list[str]:
+        """The user's own name of every photograph."""
+        return [sighting.source_id for sighting in self.sightings]
+
+    @property
+    def viewpoints(self) -> npt.NDArray[np.str_]:
+        """The viewpoint of every photograph."""
+        return np.array([sighting.viewpoint.value for sighting in self.sightings])
 
     @property
     def top(self) -> Bool:
@@ -48,25 +56,31 @@ class Photographs:
 
 
 def read_photographs(folder: Path) -> Photographs:
-    """Read ``metadata.csv`` and, where there is one, ``folds.csv`` (image_id, part) of a contest-format folder.
+    """Read a folder's ``metadata.csv`` as an import would and, where there is one, ``folds.csv`` (image_id, part).
 
-    A photograph without an encounter_id is an encounter of its own. Raises InvalidInput for what is missing.
+    A photograph without an encounter is an encounter of its own. Raises BadRows for faults of the sheet, InvalidInput
+    for a file that is missing or a photograph without a part.
     """
-    rows = _read_csv(folder / "metadata.csv", _COLUMNS)
-    if not rows:
-        raise InvalidInput("metadata.csv has no rows")
-    folds = folder / "folds.csv"
-    part_of = {row["image_id"]: row["part"] for row in _read_csv(folds, ("image_id", "part"))} if folds.exists() else {}
-    if part_of and (strays := [row["image_id"] for row in rows if row["image_id"] not in part_of]):
+    try:
+        content = (folder / "metadata.csv").read_bytes()
+        folds = (folder / "folds.csv").read_text("utf-8-sig") if (folder / "folds.csv").exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"the catalogue cannot be read: {error}") from error
+    absent: dict[bool, str | None] = {True: None, False: "there is no such file"}
+    sightings = read_sightings(
+        [content],
+        absent=lambda path: absent[(folder / path).is_file()],
+        today=datetime.now(UTC).date() + timedelta(days=1),
+    )
+    part_of = {row.get("image_id"): row.get("part") or "" for row in csv.DictReader(folds.splitlines())}
+    if part_of and (strays := [one.source_id for one in sightings if one.source_id not in part_of]):
         raise InvalidInput(f"folds.csv names no part for {strays[0]!r} ({len(strays)} such)")
     return Photographs(
         folder=folder,
-        ids=tuple(row["image_id"] for row in rows),
-        paths=tuple(row["path"] for row in rows),
-        viewpoints=np.array([row["viewpoint"] or Viewpoint.UNKNOWN.value for row in rows]),
-        individuals=_numbered([row["whale_id"] for row in rows]),
-        encounters=_numbered([row.get("encounter_id") or f"alone {row['image_id']}" for row in rows]),
-        parts=np.array([part_of.get(row["image_id"], "train") for row in rows]),
+        sightings=tuple(sightings),
+        individuals=_numbered([one.individual or "" for one in sightings]),
+        encounters=_numbered([one.encounter or f"alone {one.source_id}" for one in sightings]),
+        parts=np.array([part_of.get(one.source_id, "train") for one in sightings]),
     )
 
 
@@ -112,7 +126,8 @@ def prepared(
         _fill(photographs, raw, pixels, progress)
         return pixels
     cache.mkdir(parents=True, exist_ok=True)
-    key = json.dumps([photographs.paths, str(photographs.folder.resolve()), asdict(raw)], sort_keys=True)
+    crops = [(one.path, astuple(one.box) if one.box else None) for one in photographs.sightings]
+    key = json.dumps([crops, str(photographs.folder.resolve()), asdict(raw)], sort_keys=True)
     path = cache / f"pixels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         part = path.with_suffix(".part")
@@ -125,22 +140,11 @@ def prepared(
 
 def _fill(photographs: Photographs, raw: Preprocessing, pixels: Pixels, progress: Progress | None) -> None:
     images = PillowImages()
-    for row, path in enumerate(photographs.paths):
-        photograph = images.decode((photographs.folder / path).read_bytes())
-        pixels[row] = images.prepare(photograph, raw).transpose(1, 2, 0).astype(np.uint8)
+    for row, one in enumerate(photographs.sightings):
+        photograph = images.decode((photographs.folder / one.path).read_bytes(), whole=one.box is not None)
+        pixels[row] = images.prepare(photograph, raw, one.box).transpose(1, 2, 0).astype(np.uint8)
         if progress:
             progress(row + 1, len(photographs))
-
-
-def _read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
-                raise InvalidInput(f"{path.name} lacks the column {missing[0]!r}")
-            return list(reader)
-    except OSError as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}") from error
 
 
 def _numbered(names: Sequence[str]) -> Int64:

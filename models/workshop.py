@@ -27,9 +27,9 @@ _EVERYTHING = tuple(Viewpoint)
 _CALIBRATION = 160
 
 
-def release_pretrained(data: Path, out: Path, cache: Path, progress: Progress | None = None) -> Ensemble:
-    """The pretrained ensemble for the photographs of ``data``, whitened on those of them that may be trained on."""
-    photographs = read_photographs(data)
+def release_pretrained(catalogue: Path, out: Path, cache: Path, progress: Progress | None = None) -> Ensemble:
+    """The pretrained ensemble for the photographs of ``catalogue``, whitened on those that may be trained on."""
+    photographs = read_photographs(catalogue)
     rows = training_rows(photographs, FoldRecipe(), _EVERYTHING, 0)
     made = [whitened_member(backbone, photographs, rows, cache, progress) for backbone in NETS]
     parts = [part for part, _ in made]
@@ -48,7 +48,7 @@ def release_pretrained(data: Path, out: Path, cache: Path, progress: Progress | 
 
 def release_runs(
     runs: Sequence[Path],
-    data: Path,
+    catalogue: Path,
     out: Path,
     title: Title,
     cache: Path,
@@ -58,7 +58,7 @@ def release_runs(
     progress: Progress | None = None,
 ) -> Ensemble:
     """Trained members in one space, scored on what the first one's recipe kept back."""
-    photographs, trained = read_photographs(data), [read_run(path) for path in runs]
+    photographs, trained = read_photographs(catalogue), [read_run(path) for path in runs]
     parts = []
     for one in trained:
         rows = training_rows(photographs, one.recipe.folds, one.recipe.sampler.viewpoints, one.recipe.seed)
@@ -71,10 +71,10 @@ def release_runs(
 
 
 def release_adapted(
-    data: Path, source: Path, out: Path, name: str, cache: Path, progress: Progress | None = None
+    catalogue: Path, source: Path, out: Path, name: str, cache: Path, progress: Progress | None = None
 ) -> Ensemble:
-    """Every member of the ensemble in ``source`` with a linear head fitted on the catalogue in ``data``."""
-    photographs = read_photographs(data)
+    """Every member of the ensemble in ``source`` with a linear head fitted on ``catalogue``."""
+    photographs = read_photographs(catalogue)
     ensemble = parse_manifest((source / MANIFEST).read_bytes())
     rows = training_rows(photographs, FoldRecipe(), _EVERYTHING, 0)
     parts, vectors = [], []
