@@ -13,7 +13,7 @@ from app.adapters.sql_engine import Database
 from app.adapters.sql_tables import metadata
 from app.domain.errors import CatalogueUnavailable
 from migrations import upgrade
-from tests.databases import postgres_database
+from tests.databases import new_postgres_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -23,7 +23,7 @@ def new_url(request, tmp_path):
         if request.param == "sqlite":
             yield lambda: f"sqlite:///{tmp_path / uuid4().hex}.sqlite"
         else:
-            yield lambda: opened.enter_context(postgres_database(migrated=False))
+            yield lambda: opened.enter_context(new_postgres_database())
 
 
 @pytest.fixture

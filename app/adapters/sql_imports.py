@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from app.adapters.sql_engine import batches
-from app.adapters.sql_tables import import_rows, imports
+from app.adapters.sql_tables import LARGEST_ID, import_rows, imports
 from app.domain.catalogue import Box, CaptureDate, DatePrecision, Sighting, Viewpoint
 from app.domain.errors import UnknownImport
 from app.domain.ingestion import ImportReport, ImportState, RowState
@@ -36,10 +36,8 @@ def begin(connection: Connection, source: str, rows: Sequence[dict[str, Any]]) -
 
 def require(connection: Connection, import_id: int) -> Row[*tuple[Any, ...]]:
     """The row of an import; raises UnknownImport."""
-    try:
-        row = connection.execute(select(imports).where(imports.c.id == import_id)).one_or_none()
-    except OverflowError:  # SQLite counts to 2**63 - 1
-        row = None
+    query = select(imports).where(imports.c.id == import_id)
+    row = connection.execute(query).one_or_none() if 0 < import_id <= LARGEST_ID else None
     if row is None:
         raise UnknownImport(f"no import has the id {import_id}")
     return row

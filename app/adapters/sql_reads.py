@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, distinct, func, select
 
 from app.adapters.sql_engine import batches
-from app.adapters.sql_tables import annotations, encounters, images, individuals
+from app.adapters.sql_tables import LARGEST_ID, annotations, encounters, images, individuals
 from app.domain.catalogue import (
     Annotation,
     Box,
@@ -23,8 +23,6 @@ from app.domain.errors import BadScope, UnknownIndividual
 
 AnyRow = Row[*tuple[Any, ...]]
 
-# What SQLite can count to; a larger id is one that does not exist.
-_LARGEST_ID = 2**63 - 1
 _IMAGE = (images.c.sha256, images.c.format, images.c.width, images.c.height, images.c.byte_size)
 _ANNOTATION = (
     select(
@@ -56,7 +54,7 @@ def find(connection: Connection, *conditions: ColumnElement[bool], limit: int | 
 
 def by_ids(connection: Connection, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
     """Those annotations that exist, by id."""
-    wanted = {number for number in annotation_ids if 0 < number <= _LARGEST_ID}
+    wanted = {number for number in annotation_ids if 0 < number <= LARGEST_ID}
     return {a.annotation_id: a for batch in batches(wanted) for a in find(connection, annotations.c.id.in_(batch))}
 
 

@@ -31,6 +31,9 @@ metadata = MetaData(
     }
 )
 
+LARGEST_ID = 2**31 - 1
+"""What a key can be in both databases; a larger one is one that does not exist."""
+
 # Names sort by code point in both databases, as they do in Python.
 _Name = String().with_variant(String(collation="C"), "postgresql")
 

@@ -1,6 +1,7 @@
 """SqlCatalogue on SQLite and PostgreSQL keeps the contract, as does the fake; what only databases show stands below."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from app.domain.partition import Partition
 from migrations import upgrade
 from tests.contracts.catalogue import *  # noqa: F403 - the contract's tests are collected here
 from tests.contracts.catalogue import BODY, import_all, ready, said
-from tests.databases import postgres_database, sqlite_database
+from tests.databases import postgres_catalogue, sqlite_catalogue
 from tests.fakes_catalogue import FakeCatalogue
 
 
@@ -25,9 +26,9 @@ from tests.fakes_catalogue import FakeCatalogue
 def url(request, tmp_path):
     """A database with the newest schema."""
     if request.param == "sqlite":
-        yield sqlite_database(tmp_path)
+        yield sqlite_catalogue(tmp_path)
     else:
-        with postgres_database() as found:
+        with postgres_catalogue() as found:
             yield found
 
 
@@ -37,9 +38,9 @@ def catalogue(request, tmp_path):
     if request.param == "fake":
         yield FakeCatalogue()
     elif request.param == "sqlite":
-        yield from _opened(sqlite_database(tmp_path))
+        yield from _opened(sqlite_catalogue(tmp_path))
     else:
-        with postgres_database() as found:
+        with postgres_catalogue() as found:
             yield from _opened(found)
 
 
@@ -86,7 +87,7 @@ def test_wal_needs_a_sqlite_that_keeps_it_whole(tmp_path, version, mode):
 
 def test_an_unsafe_sqlite_leaves_wal_when_it_finds_it(tmp_path):
     """A database that a newer library left in WAL mode is brought back to the rollback journal."""
-    url = sqlite_database(tmp_path)
+    url = sqlite_catalogue(tmp_path)
     old = Database(url, sqlite_version=(3, 40, 1))
     with old.writing() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "truncate"
@@ -100,7 +101,7 @@ def test_the_bundled_sqlite_is_a_safe_one():
 
 def test_postgres_acknowledges_what_is_on_disk_and_gives_up_in_time():
     """A session on PostgreSQL commits synchronously and has a statement timeout; a read is one snapshot."""
-    with postgres_database() as url:
+    with postgres_catalogue() as url:
         database = Database(url)
         with database.reading() as connection:
             names = ("synchronous_commit", "statement_timeout", "transaction_isolation", "transaction_read_only")
@@ -175,7 +176,7 @@ def test_a_damaged_file_is_unavailable(tmp_path):
 
 def test_a_full_disk_is_told_apart(tmp_path):
     """A database that cannot grow raises StorageFull, stores nothing, and goes on when there is room again."""
-    url = sqlite_database(tmp_path)
+    url = sqlite_catalogue(tmp_path)
     database = Database(url)
     for opened in _opened(url):
         opened.use_spaces([BODY])
@@ -196,7 +197,7 @@ def test_a_full_disk_is_told_apart(tmp_path):
 def test_a_locked_database_is_unavailable_and_recovers(tmp_path, monkeypatch):
     """While another program writes for too long, writing fails and reading goes on; afterwards all is well."""
     monkeypatch.setattr("app.adapters.sql_engine._BUSY_SECONDS", 0.1)
-    url = sqlite_database(tmp_path)
+    url = sqlite_catalogue(tmp_path)
     other = sqlite.connect(str(tmp_path / "catalogue.sqlite"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for opened in _opened(url):
@@ -212,7 +213,7 @@ def test_a_locked_database_is_unavailable_and_recovers(tmp_path, monkeypatch):
 def test_writers_of_one_process_take_turns(tmp_path, monkeypatch):
     """A writer that waits too long for another thread gives up with our error instead of waiting for ever."""
     monkeypatch.setattr("app.adapters.sql_engine._BUSY_SECONDS", 0.05)
-    database = Database(sqlite_database(tmp_path))
+    database = Database(sqlite_catalogue(tmp_path))
     failed: list[Exception] = []
 
     def wait() -> None:
@@ -282,3 +283,19 @@ def test_a_catalogue_in_a_folder_with_odd_signs_is_found(tmp_path):
     file: Path = folder / "c.sqlite"
     upgrade(f"sqlite:///{file}")
     assert file.is_file()
+
+
+def test_too_many_readers_at_once_are_turned_away(tmp_path, monkeypatch):
+    """When every connection is taken, the next caller is told so after a while instead of hanging."""
+    monkeypatch.setattr("app.adapters.sql_engine._POOL", {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.05})
+    database = Database(sqlite_catalogue(tmp_path))
+    with database.reading(), pytest.raises(CatalogueUnavailable, match="busy"), database.reading():
+        pass
+    database.close()
+
+
+def test_postgres_without_its_driver_says_what_to_install(monkeypatch):
+    """The core installs without PostgreSQL's driver: whoever gives such a URL learns which extra to add."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(InvalidInput, match=r"resight\[postgres\]"):
+        SqlCatalogue("postgresql://localhost/resight")

@@ -321,7 +321,7 @@ def test_unfinished_imports_are_listed_oldest_first(catalogue: Catalogue):
     assert catalogue.running_imports() == [numbers[0], numbers[2]]
 
 
-@pytest.mark.parametrize("number", [99, 0, -1, 10**30])
+@pytest.mark.parametrize("number", [99, 0, -1, 2**40, 10**30])
 def test_an_unknown_import_is_said_to_be_unknown(catalogue: Catalogue, number: int):
     """No call about an import that does not exist is answered with an empty list."""
     for call in (
@@ -618,7 +618,7 @@ def test_an_image_is_found_by_its_hash(filled: Catalogue):
 
 def test_unknown_names_and_ids_are_said_to_be_unknown(filled: Catalogue):
     """What does not exist raises an error of its own: a failure is never an empty list."""
-    for number in (999, 0, -1, 10**30):
+    for number in (999, 0, -1, 2**40, 10**30):
         with pytest.raises(UnknownAnnotation):
             filled.annotation(number)
     with pytest.raises(UnknownIndividual):
