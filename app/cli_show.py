@@ -105,7 +105,7 @@ def answered(answer: Mapping[str, Any]) -> None:
         f"{receipt['searched']} of {receipt['gallery']} annotations",
         receipt["removed"],
         sum(receipt["milliseconds"].values()),
-        f"ensemble {receipt['ensemble']} {receipt['ensemble_version']}",
+        "ensemble {name} {version}".format(**receipt["ensemble"]),
     )
     if any(one["source_id"].startswith(SYNTHETIC) for one in answer["candidates"]):
         console.print("These are synthetic animals, drawn by a generator.", style="yellow")
