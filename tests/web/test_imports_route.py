@@ -1,0 +1,148 @@
+"""Imports over HTTP: checked in the request, worked off beside it."""
+
+import errno
+
+import pytest
+
+from app.domain.errors import CatalogueUnavailable, NotAllowed, StorageFull
+from tests.fakes import FakeSheet, photo, sighting
+
+ARCHIVE = b"PK of two rows"
+
+
+@pytest.fixture
+def archive(world):
+    """An upload that opens as a sheet of two new whales."""
+    rows = [sighting(row, f"whale{row}", encounter=f"meeting{row}", source_id=f"new{row}") for row in (40, 41)]
+    sheet = FakeSheet(rows, {row.path: photo(row.row) for row in rows})
+    world.uploads.archives[ARCHIVE] = sheet
+    return sheet
+
+
+def post(client, **fields):
+    return client.post("/imports", files={"archive": ("survey.zip", ARCHIVE)}, data=fields)
+
+
+def test_an_archive_is_accepted_and_worked_off(client, world, archive):
+    """202 with the address of the report; in the end every row is indexed and the upload is gone."""
+    world.jobs.held = True
+    answer = post(client)
+    assert (answer.status_code, answer.headers["location"]) == (202, "/imports/2")
+    assert (answer.json()["state"], answer.json()["progress"]) == ("running", 0)
+    world.jobs.release()
+    report = client.get(answer.headers["location"]).json()
+    assert (report["state"], report["progress"], report["total"]) == ("done", 1, 2)
+    assert report["rows"] == {"waiting": 0, "stored": 0, "indexed": 2, "unchanged": 0, "refused": 0}
+    assert report["source"] == "upload"
+    assert not [name for name in world.opened if name.startswith("upload:")]
+    assert client.get("/individuals/whale40").status_code == 200
+
+
+def test_a_folder_under_the_import_root_is_imported(client, world, archive):
+    """By its name; what may be named is for the Sheets port to say."""
+    world.opened["folder:summer"] = archive
+    answer = client.post("/imports", data={"folder": "summer"})
+    assert (answer.status_code, answer.json()["source"]) == (202, "folder:summer")
+
+
+def test_a_dry_run_writes_nothing(client, world, archive):
+    """200 with counts; neither an import nor an upload is left."""
+    version = world.catalogue.version()
+    answer = post(client, dry_run="true")
+    assert answer.status_code == 200
+    assert answer.json() == {"rows": 2, "individuals": 2, "encounters": 2, "viewpoints": {"top": 2}}
+    assert world.catalogue.version() == version
+    assert client.get("/imports/2").json()["code"] == "unknown_import"
+    assert not [name for name in world.opened if name.startswith("upload:")]
+
+
+def test_faults_are_told_by_row_and_column(client, world, archive):
+    """422 with each fault and their number; nothing is kept."""
+    archive.photographs[archive.rows[0].path] = b"GIF"
+    answer = post(client)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["total"]) == (422, "bad_rows", 1)
+    assert (problem["faults"][0]["row"], problem["faults"][0]["column"]) == (40, "path")
+    assert not [name for name in world.opened if name.startswith("upload:")]
+
+
+def test_refused_rows_are_listed_with_their_reason(client, archive):
+    """One torn photograph is one refused row."""
+    archive.photographs[archive.rows[0].path] = photo(40, kind="JPEG")[:-200]
+    report = client.get(post(client).headers["location"]).json()
+    assert (report["state"], report["progress"]) == ("done", 1)
+    assert [(row["row"], row["source_id"]) for row in report["refused"]] == [(40, "new40")]
+    assert report["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("files", "fields"),
+    [
+        (None, {}),
+        ({"archive": ("a.zip", ARCHIVE)}, {"folder": "summer"}),
+        (None, {"folder": "a\x00b"}),
+        (None, {"folder": "x" * 1001}),
+        (None, {"folder": ["a", "b"]}),
+        (None, {"folder": "a", "dry_run": "perhaps"}),
+        ({"archive": ("a.zip", b"no zip")}, {}),
+    ],
+)
+def test_a_request_that_cannot_be_used_is_refused(client, files, fields):
+    """422, and no import is begun."""
+    assert client.post("/imports", files=files, data=fields).status_code == 422
+    assert client.get("/imports/2").status_code == 404
+
+
+def test_a_folder_outside_the_root_is_not_allowed(client, world, monkeypatch):
+    """403, whatever the folder holds."""
+
+    def closed(source):
+        raise NotAllowed("lies outside")
+
+    monkeypatch.setattr(type(world.sheets), "open", lambda self, source: closed(source))
+    answer = client.post("/imports", data={"folder": "../../etc"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+
+
+def test_a_report_shows_no_path_of_the_server(client, world, archive):
+    """An import by the command line is told as one, without its folder."""
+    world.bring(archive.rows, list(archive.photographs.values()), "path:/home/someone/survey")
+    assert client.get("/imports/2").json()["source"] == "path"
+
+
+def test_an_import_without_its_ensemble_is_not_begun(client, world, archive):
+    """503, and the upload is not left behind."""
+    world.embedder.broken = "a member is damaged"
+    assert post(client).status_code == 503
+    assert not [name for name in world.opened if name.startswith("upload:")]
+
+
+def test_a_failed_import_says_why(client, world, archive, monkeypatch):
+    """Its report is kept, its upload is not: the same archive may be posted again."""
+
+    def away(*_):
+        raise CatalogueUnavailable("the database does not answer")
+
+    monkeypatch.setattr(world.catalogue, "add", away)
+    report = client.get(post(client).headers["location"]).json()
+    assert (report["state"], report["reason"]) == ("failed", "the database does not answer")
+    assert report["progress"] == 0
+    assert not [name for name in world.opened if name.startswith("upload:")]
+
+
+def test_a_full_disk_is_told_as_such(client, world, archive, monkeypatch):
+    """507 with Retry-After, whether the archive could not be kept or not even be received."""
+
+    def full(*_):
+        raise StorageFull("the disk is full")
+
+    monkeypatch.setattr(world.uploads, "store", full)
+    answer = post(client)
+    assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+    assert "retry-after" in answer.headers
+
+    async def spool(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("starlette.datastructures.UploadFile.write", spool)
+    assert post(client).status_code == 507

@@ -1,0 +1,167 @@
+"""POST /match: fields to a question, a result to JSON."""
+
+import hashlib
+
+import pytest
+
+from app.domain.catalogue import Viewpoint
+from tests.fakes import photo
+
+UPLOAD = {"image": ("whale.png", photo(2, 9), "image/png")}
+
+
+def ask(client, files=UPLOAD, **fields):
+    return client.post("/match", files=files, data=fields)
+
+
+def test_a_photograph_is_answered_with_candidates_and_receipt(client):
+    """Every field that a biologist needs stands in the answer."""
+    answer = ask(client, viewpoint="top", date="2019-07-20", limit="3").json()
+    best = answer["candidates"][0]
+    assert best["individual"] == "whale2"
+    assert [candidate["rank"] for candidate in answer["candidates"]] == [1, 2, 3]
+    assert best.keys() == {
+        "rank", "score", "individual", "viewpoint", "date", "date_precision", "encounter", "annotation_id", "source_id",
+        "thumbnail", "image", "days_between", "same_photograph",
+    }  # fmt: skip
+    assert (best["date_precision"], len(best["date"])) == ("day", 10)
+    assert best["days_between"] == 20 - int(best["date"][-2:])
+    receipt = answer["receipt"]
+    assert receipt["query_sha256"] == hashlib.sha256(photo(2, 9)).hexdigest()
+    assert (receipt["gallery"], receipt["searched"], receipt["removed"]) == (12, 12, {})
+    assert receipt["ensemble"]["members"].keys() == {"coarse"}
+    assert receipt["scope"]["viewpoints"] == sorted(Viewpoint)
+
+
+def test_links_of_a_candidate_lead_to_pictures(client):
+    """Thumbnail and image are JPEGs."""
+    best = ask(client).json()["candidates"][0]
+    for link in (best["thumbnail"], best["image"]):
+        picture = client.get(link)
+        assert (picture.status_code, picture.headers["content-type"]) == (200, "image/jpeg")
+        assert picture.content.startswith(b"\xff\xd8")
+
+
+def test_an_annotation_is_answered_without_itself(client):
+    """An id stands for a stored photograph; its own encounter can be left out."""
+    plain = ask(client, files=None, annotation_id="2").json()
+    assert 2 not in [candidate["annotation_id"] for candidate in plain["candidates"]]
+    assert plain["receipt"]["scope"]["excluded_annotations"] == [2]
+    other = ask(client, files=None, annotation_id="2", exclude_own_encounter="true").json()
+    assert "whale1-1" not in [candidate["encounter"] for candidate in other["candidates"]]
+    assert other["receipt"]["scope"]["excluded_own_encounter"] is True
+
+
+@pytest.mark.parametrize("years", [["2018,2019", "2020"], ["2018", "2019", "2020"], ["2018, 2019, 2020,"]])
+def test_lists_are_repeated_or_separated_by_commas(client, years):
+    """Both ways, and both together, name the same scope."""
+    answer = ask(client, years=years, viewpoints="top,left").json()
+    assert answer["receipt"]["scope"]["years"] == [2018, 2019, 2020]
+    assert answer["receipt"]["scope"]["viewpoints"] == ["left", "top"]
+
+
+def test_the_scope_is_applied_and_told(client):
+    """Names, ids and the date window reach the search, and the receipt counts what each took away."""
+    answer = ask(
+        client,
+        exclude_individuals='whale2,"whale3"',
+        exclude_encounters="whale1-0",
+        exclude_annotations=["2", "3"],
+        since="2019-07-01",
+        until="2019-12-31",
+        group_by="individual",
+    ).json()
+    assert [candidate["individual"] for candidate in answer["candidates"]] == ["whale4"]
+    assert answer["receipt"]["removed"] == {"date": 0, "encounter": 1, "individual": 6, "annotation": 2}
+    assert answer["receipt"]["scope"]["excluded_individuals"] == ["whale2", "whale3"]
+    assert answer["receipt"]["group_by"] == "individual"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "invalid_input"),
+        ({"annotation_id": "0"}, "invalid_input"),
+        ({"annotation_id": "9" * 30}, "invalid_input"),
+        ({"annotation_id": "1", "limit": "101"}, "invalid_input"),
+        ({"annotation_id": "1", "years": "0"}, "invalid_input"),
+        ({"annotation_id": "1", "years": "20x9"}, "invalid_input"),
+        ({"annotation_id": "1", "viewpoint": "below"}, "invalid_input"),
+        ({"annotation_id": "1", "date": "20.7.2019"}, "invalid_input"),
+        ({"annotation_id": "1", "view_point": "top"}, "invalid_input"),
+        ({"annotation_id": ["1", "2"]}, "invalid_input"),
+        ({"annotation_id": "1", "exclude_annotations": "9" * 30}, "invalid_input"),
+        ({"annotation_id": "1", "exclude_individuals": "a\x00b"}, "invalid_input"),
+        ({"annotation_id": "1", "exclude_individuals": "a\nb"}, "invalid_input"),
+        ({"annotation_id": "1", "exclude_individuals": "x" * 200_000}, "invalid_input"),
+        ({"image": "not a file", "annotation_id": "1"}, "invalid_input"),
+        ({"annotation_id": "1", "since": "2020-01-01", "until": "2019-01-01"}, "bad_scope"),
+        ({"annotation_id": "1", "exclude_encounters": "never"}, "bad_scope"),
+    ],
+)
+def test_a_question_that_cannot_be_used_is_refused(client, fields, code):
+    """422 with a code and a sentence; nothing is guessed."""
+    answer = ask(client, files=None, **fields)
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"annotation_id": "99"}, 404, "unknown_annotation"),
+        ({"annotation_id": "1", "exclude_individuals": "nobody"}, 404, "unknown_individual"),
+    ],
+)
+def test_what_is_not_there_is_told(client, fields, status, code):
+    """404 with the kind of thing that is missing."""
+    answer = ask(client, files=None, **fields)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"GIF89a", 415, "bad_format"),
+        (b"", 415, "bad_format"),
+        (photo(2, kind="JPEG")[:-200], 422, "bad_image"),
+    ],
+)
+def test_a_photograph_that_cannot_be_used_is_refused(client, content, status, code):
+    """A foreign format and a torn file are told apart."""
+    answer = ask(client, files={"image": ("a.jpg", content)})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_two_photographs_are_refused(client):
+    """Which of them was meant is not known."""
+    answer = ask(client, files=[("image", ("a.png", photo(1))), ("image", ("b.png", photo(2)))])
+    assert answer.status_code == 422
+    assert "more than once" in answer.json()["detail"]
+
+
+def test_a_photograph_and_an_annotation_are_refused(client):
+    """There is one question at a time."""
+    assert ask(client, annotation_id="1").json()["detail"] == "give either a photograph or an annotation id"
+
+
+def test_a_service_that_is_not_ready_says_when_to_come_back(client, world):
+    """503 with Retry-After, and never an empty list of candidates."""
+    world.embedder.broken = "member 'coarse' is damaged"
+    answer = ask(client)
+    assert (answer.status_code, answer.json()["code"]) == (503, "model_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    world.embedder.broken, world.index._current = None, None
+    assert ask(client).json()["code"] == "index_unavailable"
+
+
+def test_a_match_follows_an_import_by_another_command(client, world):
+    """The index catches up after the first match that finds the catalogue ahead."""
+    from tests.fakes import sighting
+
+    stale = world.index.current()
+    world.bring([sighting(90, "whale9")], [photo(9)], "folder:more")
+    world.index._current = stale
+    client.app.state.door.upkeep._last = 0.0
+    assert ask(client).json()["receipt"]["gallery"] == 12
+    assert ask(client).json()["receipt"]["gallery"] == 13
