@@ -13,7 +13,7 @@ import typer
 
 from app import cli_show as show
 from app.bootstrap import bootstrap, make_survey
-from app.config import Settings
+from app.config import Settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
 from app.domain.partition import Scope
@@ -142,6 +142,12 @@ def verify(data: Data = None, json: Json = False) -> None:
     show.verified(found, as_json=json)
     if not found.sound:
         raise typer.Exit(1)
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting with its environment variable, default and meaning."""
+    typer.echo(settings_page(), nl=False)
 
 
 @app.command()

@@ -49,3 +49,19 @@ class Settings(BaseSettings):
         """The folder of the ensemble's manifest."""
         named = RELEASED / self.ensemble
         return named if named.is_dir() else Path(self.ensemble)
+
+
+def settings_page() -> str:
+    """The page ``docs/settings.md``: every setting with its environment variable, default and meaning."""
+    lines = [
+        "# Settings",
+        "",
+        "Read from the environment or a `.env` file in the working folder. This page is what `resight settings` prints.",
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+    ]
+    for name, setting in Settings.model_fields.items():
+        default = "" if setting.default in {None, ""} else f"`{setting.default}`"
+        lines.append(f"| `RESIGHT_{name.upper()}` | {default} | {setting.description} |")
+    return "\n".join(lines) + "\n"
