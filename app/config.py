@@ -56,7 +56,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Read from the environment or a `.env` file in the working folder. This page is what `resight settings` prints.",
+        "Read from the environment or a `.env` file. This page is what `resight settings` prints.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
