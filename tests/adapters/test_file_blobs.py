@@ -241,6 +241,16 @@ def test_faults_name_what_is_missing_changed_and_stray(root):
     assert sorted(path for path in root.rglob("*")) == before
 
 
+def test_a_blob_that_cannot_be_read_is_named_and_the_others_follow(root):
+    """One bad sector does not end the verification."""
+    blobs = FileBlobs(root)
+    names = blobs.put_all([b"one", b"two"])
+    place(root, b"one").unlink()
+    place(root, b"one").mkdir()
+    place(root, b"two").unlink()
+    assert list(blobs.faults(names)) == [f"{names[0]} cannot be read: Is a directory", f"{names[1]} is missing"]
+
+
 def test_a_blob_under_another_name_is_stray(root):
     """A right name in the wrong folder is not where anybody looks."""
     blobs = FileBlobs(root)

@@ -112,6 +112,77 @@ def test_zip64_records_that_lie_are_refused(tmp_path, lie):
     refused(tmp_path, zip64(**lie), "zip64|directory")
 
 
+def wide_entry(extra: bytes) -> bytes:
+    """An archive whose last entry keeps its size in ``extra``."""
+    content = packed({"metadata.csv": SHEET, "b.jpg": b"whale"}, method=zipfile.ZIP_STORED)
+    central = content.rfind(b"PK\1\2")
+    end = len(content) - 22
+    entry = bytearray(content[central:end])
+    struct.pack_into("<I", entry, 24, 0xFFFFFFFF)
+    struct.pack_into("<H", entry, 30, len(extra))
+    closing = bytearray(content[end:])
+    struct.pack_into("<I", closing, 12, struct.unpack_from("<I", closing, 12)[0] + len(extra))
+    return content[:central] + bytes(entry) + extra + bytes(closing)
+
+
+def field(kind: int, content: bytes) -> bytes:
+    return struct.pack("<HH", kind, len(content)) + content
+
+
+def test_a_size_in_the_extra_fields_is_found(tmp_path):
+    """Among other extra fields the zip64 one says what did not fit."""
+    extra = field(0x5455, b"time") + field(1, struct.pack("<Q", 5))
+    assert ZipSheet(written(tmp_path, wide_entry(extra))).read("b.jpg") == b"whale"
+
+
+@pytest.mark.parametrize("extra", [b"", field(0x5455, b"time"), field(1, b"shor"), struct.pack("<HH", 9, 9999)])
+def test_a_size_that_is_nowhere_is_refused(tmp_path, extra):
+    """An entry whose size did not fit and stands nowhere else is damaged."""
+    refused(tmp_path, wide_entry(extra), "zip64 field")
+
+
+@pytest.mark.parametrize(("count", "reason"), [(4, "cut short"), (2, "more than its entries")])
+def test_the_number_of_entries_is_held_against_the_directory(tmp_path, count, reason):
+    """An end record that counts otherwise than the directory does is not believed."""
+    content = bytearray(packed({"metadata.csv": SHEET, **PHOTOGRAPHS}))
+    struct.pack_into("<HH", content, len(content) - 14, count, count)
+    refused(tmp_path, bytes(content), reason)
+
+
+@pytest.mark.parametrize(("offset", "reason"), [(0, "is damaged"), (34, "is damaged"), (42, "cut short|contradict")])
+def test_a_damaged_directory_is_refused(tmp_path, offset, reason):
+    """Marks, disks and positions of the directory are checked."""
+    content = bytearray(packed({"metadata.csv": SHEET, **PHOTOGRAPHS}))
+    central = content.rfind(b"PK\1\2")
+    content[central + offset] ^= 0x40
+    content[central + offset + 1] ^= 0x40
+    refused(tmp_path, bytes(content), reason)
+
+
+def test_a_stream_that_breaks_off_is_damaged(tmp_path):
+    """A deflated entry whose stream has no end is refused."""
+    stream = zlib.compressobj(wbits=-15)
+    endless = stream.compress(b"whale") + stream.flush(zlib.Z_FULL_FLUSH)
+    content = bytearray(packed({"metadata.csv": SHEET, "a.jpg": endless}, method=zipfile.ZIP_STORED))
+    content[content.rfind(b"PK\1\2") + 10] = zipfile.ZIP_DEFLATED
+    content[content.rfind(b"PK\3\4") + 8] = zipfile.ZIP_DEFLATED
+    opened = ZipSheet(written(tmp_path, bytes(content)))
+    with pytest.raises(BadImage, match="cut short"):
+        opened.read("a.jpg")
+
+
+@pytest.mark.parametrize("size", [1, 262_144, 262_145, 3_000_001])
+@pytest.mark.parametrize("level", [0, 9])
+def test_any_size_is_unpacked_whole(tmp_path, size, level):
+    """Pieces end where they end: blank or noisy, a photograph comes back byte for byte."""
+    stream = io.BytesIO()
+    content = random.Random(size).randbytes(size // 2) + bytes(size - size // 2)
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+        archive.writestr("metadata.csv", SHEET)
+        archive.writestr("a.jpg", content)
+    assert ZipSheet(written(tmp_path, stream.getvalue())).read("a.jpg") == content
+
+
 @pytest.mark.parametrize(
     "name",
     [
