@@ -11,13 +11,16 @@ INSTALL    = $(PIP) install --require-hashes -r $(1) && $(PIP) install --no-deps
 QUICK     := not slow and not train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-all coverage check format bench lock clean
+.PHONY: help demo demo-stop serve test test-all coverage check format bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## set up, make a demo catalogue, serve it and match one photograph (CATALOGUE=DIR: your own)
 	$(BIN)/resight demo $(if $(CATALOGUE),--catalogue "$(CATALOGUE)")
+
+demo-stop: $(VENV)/.installed ## end the demo's service
+	$(BIN)/resight demo --stop
 
 serve: $(VENV)/.installed ## run the service
 	$(BIN)/resight serve
@@ -43,9 +46,10 @@ format: $(VENV)/.installed-dev ## put the code into shape
 bench: $(VENV)/.installed-dev ## measure against the bare loop
 	$(BIN)/python benchmarks/run.py
 
-# Releases younger than a week are left out, so that a bad one has time to be found.
+# Releases younger than a week are left out, so that a bad one has time to be found; FastAPI waits three days since its
+# limits of forms, which keep hostile ones out, were young when they were needed.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
-          --exclude-newer "7 days" --group build
+          --exclude-newer "7 days" --exclude-newer-package "fastapi=3 days" --group build
 lock: $(VENV)/.installed-dev ## compile requirements*.txt from pyproject.toml again
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) pyproject.toml --extra postgres --constraints requirements.txt --output-file requirements-server.txt
