@@ -46,6 +46,8 @@ class PathSources:
 
 def _inside(root: Path, name: str) -> Path:
     """The real path of ``name`` under ``root``; links and ``..`` that lead out of it are refused."""
+    if "\0" in name:
+        raise NotAllowed(f"{name!r} is not the name of a folder")
     real = (root / name).resolve()
     if not real.is_relative_to(root.resolve()):
         raise NotAllowed(f"{name!r} lies outside the folder that imports may read")
