@@ -36,8 +36,8 @@ _ANNOTATION = (
         annotations.c.box_y,
         annotations.c.box_width,
         annotations.c.box_height,
-        individuals.c.name.label("individual"),
-        encounters.c.name.label("encounter"),
+        individuals.c.name,
+        encounters.c.name,
         *_IMAGE,
     )
     .join(images, images.c.id == annotations.c.image_id)
@@ -46,9 +46,9 @@ _ANNOTATION = (
 )
 
 
-def find(connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None) -> list[Annotation]:
-    """Annotations that meet all conditions, by id."""
-    query = _ANNOTATION.where(*conditions).order_by(annotations.c.id).limit(limit)
+def find(connection: Connection, condition: ColumnElement[bool]) -> list[Annotation]:
+    """Annotations that meet a condition, by id."""
+    query = _ANNOTATION.where(condition).order_by(annotations.c.id)
     return [_annotation(row) for row in connection.execute(query)]
 
 
@@ -173,13 +173,15 @@ def _individual(row: AnyRow) -> Individual:
 
 
 def _annotation(row: AnyRow) -> Annotation:
+    number, source_id, viewpoint, taken, precision, box_key, *rest = row
+    x, y, width, height, whale, meeting, *stored = rest
     return Annotation(
-        annotation_id=row.id,
-        source_id=row.source_id,
-        image=Image(row.sha256, row.format, row.width, row.height, row.byte_size),
-        viewpoint=Viewpoint(row.viewpoint),
-        captured=CaptureDate(row.taken, DatePrecision(row.precision)),
-        individual=row.individual,
-        encounter=row.encounter,
-        box=Box(row.box_x, row.box_y, row.box_width, row.box_height) if row.box_key else None,
+        annotation_id=number,
+        source_id=source_id,
+        image=Image(*stored),
+        viewpoint=Viewpoint(viewpoint),
+        captured=CaptureDate(taken, DatePrecision(precision)),
+        individual=whale,
+        encounter=meeting,
+        box=Box(x, y, width, height) if box_key else None,
     )

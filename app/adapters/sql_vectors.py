@@ -127,7 +127,10 @@ def missing(connection: Connection, name: str, limit: int) -> list[Annotation]:
         embeddings.c.space_id == stored.space_id, embeddings.c.annotation_id == annotations.c.id
     )
     served = annotations.c.viewpoint.in_(sorted(stored.space.viewpoints))
-    return sql_reads.find(connection, served, ~own.exists(), limit=limit)
+    # Ids first: only these are sorted, not every annotation that lacks a vector.
+    lacking = select(annotations.c.id).where(served, ~own.exists()).order_by(annotations.c.id).limit(limit)
+    found = sql_reads.by_ids(connection, connection.execute(lacking).scalars())
+    return [found[number] for number in sorted(found)]
 
 
 def signatures(connection: Connection) -> dict[Partition, str]:

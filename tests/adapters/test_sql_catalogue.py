@@ -212,7 +212,7 @@ def test_a_locked_database_is_unavailable_and_recovers(tmp_path, monkeypatch):
 
 def test_writers_of_one_process_take_turns(tmp_path, monkeypatch):
     """A writer that waits too long for another thread gives up with our error instead of waiting for ever."""
-    monkeypatch.setattr("app.adapters.sql_engine._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("app.adapters.sql_engine._TURN_SECONDS", 0.05)
     database = Database(sqlite_catalogue(tmp_path))
     failed: list[Exception] = []
 
