@@ -42,7 +42,8 @@ def bootstrap(settings: Settings) -> Services:
     images = PillowImages(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     embedder = OnnxEmbedder(settings.ensemble_folder, images.prepare, threads=threads)
     index = FaissIndex(settings.data / "index", batch_threads=threads)
-    blobs = FileBlobs(settings.data / "originals")
+    # An empty folder may become a store only while the catalogue holds no image: later it is an unmounted disk.
+    blobs = FileBlobs(settings.data / "originals", create=next(catalogue.image_shas(), None) is None)
     uploads = FileUploads(settings.data / "uploads")
     sheets = PathSources(
         open_folder=CsvSheet, open_archive=ZipSheet, import_root=settings.import_root, uploads=settings.data / "uploads"
