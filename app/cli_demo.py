@@ -94,7 +94,7 @@ def _match_one(url: str, survey: Path) -> None:
         sheet = survey / "metadata.csv"
     with sheet.open(newline="") as lines:
         row = next(csv.DictReader(lines))
-    photograph = sheet.parent / row["path"]
+    photograph = survey / row["path"]
     show.console.print(
         f"\nWho is this? {photograph} (the truth: {row.get('whale_id') or 'not known'})", highlight=False
     )
