@@ -1,0 +1,194 @@
+"""The parts of training, each held against what it must equal."""
+
+# ruff: noqa: E402 - what stands below the skips needs the extra
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the [train] extra, which is not installed")
+pytest.importorskip("efficientnet_lite_pytorch", reason="training needs the [train] extra, which is not installed")
+
+from app.domain.catalogue import CaptureDate, Sighting, Viewpoint
+from app.domain.errors import InvalidInput
+from models.adapt import fit_head
+from models.augment import Augment
+from models.backbones import DepthwiseConv
+from models.dataset import Photographs, fold_numbers, training_rows
+from models.embedding import unit
+from models.losses import ArcFace, class_margins
+from models.nets import make_net
+from models.optimise import learning_rate
+from models.recipe import AugmentRecipe, FoldRecipe, LossRecipe, NetRecipe, OptimiserRecipe, SamplerRecipe, find_recipe
+from models.sampler import Sampler
+from models.validation import leave_one_out
+from models.whiten import fit_whitening
+
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+def photographs(tmp_path, *, animals=8, encounters=3, shots=2):
+    """Animals seen from above in some encounters; the first half also from the left, in one more encounter."""
+    rows = []
+    for animal in range(animals):
+        for encounter in range(encounters):
+            rows += [(animal, encounter, Viewpoint.TOP)] * shots
+        rows += [(animal, encounters, Viewpoint.LEFT)] * (1 if animal < animals // 2 else 0)
+    sightings = tuple(Sighting(f"p{n}", f"p{n}.jpg", view, CaptureDate()) for n, (_, _, view) in enumerate(rows))
+    individuals = np.array([animal for animal, _, _ in rows])
+    seen = np.array([animal * 10 + encounter for animal, encounter, _ in rows])
+    return Photographs(tmp_path, sightings, individuals, seen, np.array(["train"] * len(rows)))
+
+
+@pytest.mark.parametrize("centres", [1, 3])
+def test_arcface_is_the_library_s_where_they_overlap(centres):
+    """With one constant margin the loss equals pytorch-metric-learning's sub-centre ArcFace."""
+    library = pytest.importorskip("pytorch_metric_learning.losses")
+    theirs = library.SubCenterArcFaceLoss(
+        num_classes=5, embedding_size=7, margin=np.degrees(0.3), scale=16, sub_centers=centres
+    )
+    ours = ArcFace(np.full(5, 4), 7, LossRecipe(scale=16.0, margin_low=0.3, margin_high=0.3, centres=centres))
+    ours.centres.data = theirs.W.data.T.clone()
+    torch.manual_seed(0)
+    rows, labels = torch.randn(12, 7), torch.arange(12) % 5
+    assert ours(rows, labels, 1.0).item() == pytest.approx(theirs(rows, labels).item(), rel=1e-4)
+
+
+def test_margins_are_those_of_second_place():
+    """0.5 n ** -0.125 + 0.05, written as bounds and a power: one photograph gets 0.55."""
+    counts = np.array([1, 2, 10, 106])
+    power = 0.5 * counts**-0.125 + 0.05
+    recipe = LossRecipe(margin_low=float(power[-1]), margin_high=float(power[0]), margin_power=0.125)
+    assert class_margins(counts, recipe).numpy() == pytest.approx(power, rel=1e-6)
+
+
+def test_the_quick_depthwise_gradient_is_the_true_one():
+    """Output and both gradients equal torch's own convolution, for both strides."""
+    for stride, padding in ((1, 1), (2, 0)):
+        conv = torch.nn.Conv2d(6, 6, 3, stride=stride, padding=padding, groups=6, bias=False)
+        conv.static_padding = torch.nn.Identity()
+        quick = DepthwiseConv(conv).train()
+        maps = torch.randn(2, 6, 9, 7, requires_grad=True)
+        results = []
+        for layer in (conv, quick):
+            layer.zero_grad()
+            maps.grad = None
+            output = layer(maps)
+            output.square().sum().backward()
+            results.append((output.detach().clone(), maps.grad.clone(), layer.weight.grad.clone()))
+        for one, other in zip(*results, strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["beluga-lite0", "place1-top", "place1-cross-view", "place2", "place3", "place4"])
+def test_a_winner_s_net_gives_its_dimension(name):
+    """Every packaged recipe builds a net whose embeddings have the dimension that it claims."""
+    net = make_net(find_recipe(name).net, pretrained=False).eval()
+    with torch.no_grad():
+        embedding, feature_map = net.outputs(torch.zeros(2, 3, 64, 32))
+    assert embedding.shape == (2, net.dimension)
+    assert feature_map.shape == (2, 1280, 2, 1)
+
+
+def test_partners_come_from_another_encounter_and_another_side(tmp_path):
+    """With certain chances every pair is one individual; cross-view pairs join a top view with a lateral."""
+    table, random = photographs(tmp_path), np.random.default_rng(0)
+    rows = np.arange(len(table))
+    recipe = SamplerRecipe(kind="pairs", other_encounter=1.0, other_view=0.0)
+    for batch in Sampler(table, rows, recipe, 8, random).epoch():
+        first, second = batch[:4], batch[4:]
+        assert (table.individuals[first] == table.individuals[second]).all()
+        assert (table.encounters[first] != table.encounters[second]).all()
+    for batch in Sampler(table, rows, SamplerRecipe(kind="views"), 8, random).epoch():
+        first, second = batch[:4], batch[4:]
+        assert (table.individuals[first] == table.individuals[second]).all()
+        assert table.top[first].all()
+        assert not table.top[second].any()
+
+
+def test_rare_individuals_can_be_left_out(tmp_path):
+    """Fourth place's step: an individual with fewer photographs than wanted does not take part."""
+    table, random = photographs(tmp_path), np.random.default_rng(0)
+    kept = Sampler(table, np.arange(len(table)), SamplerRecipe(least=7), 8, random).rows
+    assert set(table.individuals[kept].tolist()) == {0, 1, 2, 3}
+    with pytest.raises(InvalidInput, match="fewer than two"):
+        Sampler(table, np.arange(len(table)), SamplerRecipe(least=99), 8, random)
+
+
+def test_folds_keep_whales_or_encounters_whole(tmp_path):
+    """By individual: no whale on both sides. Within: no encounter on both sides, every whale in the training part."""
+    table = photographs(tmp_path)
+    apart = fold_numbers(table, FoldRecipe(kind="by-individual", count=4), 0)
+    assert all(len(set(apart[table.individuals == one].tolist())) == 1 for one in range(8))
+    within = FoldRecipe(kind="within-individual", count=3)
+    numbers = fold_numbers(table, within, 0)
+    assert all(len(set(numbers[table.encounters == one].tolist())) == 1 for one in np.unique(table.encounters))
+    rows = training_rows(table, within, tuple(Viewpoint), 0)
+    assert set(table.individuals[rows].tolist()) == set(range(8))
+    assert len(rows) < len(table)
+
+
+def test_what_is_kept_back_becomes_scenarios(tmp_path):
+    """Without scenarios of its own a catalogue is judged by leaving one out, once a side, with both truths."""
+    table = photographs(tmp_path)
+    pack = leave_one_out(table, table.individuals < 4)
+    (scenario,) = pack.scenarios  # one lateral a whale: nothing to find on that side
+    assert len(scenario.queries) == len(scenario.gallery) == 24
+    assert {len(matches) for matches in pack.truth.values()} == {5}
+    assert {len(matches) for matches in pack.other_encounter.values()} == {4}
+
+
+def test_whitened_rows_have_unit_variance():
+    """On the rows that it was fitted on every component has the same variance, and none goes with another."""
+    random = np.random.default_rng(0)
+    rows = (random.normal(size=(500, 6)) @ random.normal(size=(6, 6))).astype(np.float32)
+    whitened = fit_whitening(rows, 4, shrink=0.0).apply(rows)
+    spread = np.cov(whitened.T)
+    assert np.allclose(spread / spread[0, 0], np.eye(4), atol=1e-3)
+
+
+def test_a_head_learns_who_is_who():
+    """Classes that differ only in a weak direction are told apart after seconds of fitting."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 20)
+    weak = random.normal(size=(10, 8))[labels] * 0.3
+    rows = unit(np.concatenate([random.normal(size=(200, 24)), weak], axis=1).astype(np.float32))
+    head = fit_head(np.stack([rows, rows], axis=1), labels, dimension=16, epochs=60)
+
+    def hits(vectors):
+        cosines = unit(vectors) @ unit(vectors).T - 2 * np.eye(200)
+        return (labels[cosines.argmax(axis=1)] == labels).mean()
+
+    assert hits(head.apply(rows)) > 2 * hits(rows)
+
+
+def test_augmentation_repeats_with_its_generator():
+    """The same generator state gives the same pictures, in 0..1 and at the size asked for."""
+    pixels = torch.randint(0, 256, (6, 40, 20, 3), dtype=torch.uint8)
+    twice = [Augment(AugmentRecipe(), torch.Generator().manual_seed(5))(pixels, 36, 18) for _ in range(2)]
+    assert torch.equal(*twice)
+    assert twice[0].shape == (6, 3, 36, 18)
+    assert twice[0].min() >= 0.0
+    assert twice[0].max() <= 1.0
+
+
+def test_an_augmentation_of_nothing_changes_nothing():
+    """With every chance and strength at zero the pictures come out as they went in."""
+    still = AugmentRecipe(**dict.fromkeys(AugmentRecipe.model_fields, 0.0))
+    pixels = torch.randint(1, 256, (4, 24, 12, 3), dtype=torch.uint8)
+    pictures = Augment(still, torch.Generator().manual_seed(0))(pixels, 24, 12)
+    assert torch.allclose(pictures, pixels.permute(0, 3, 1, 2) / 255.0, atol=1e-4)
+
+
+def test_the_learning_rate_rises_and_ends_at_the_floor():
+    """A straight warm-up to the peak, then down to the floor at the end."""
+    recipe = OptimiserRecipe(warm_up=0.1, floor=0.02)
+    assert learning_rate(0.05, recipe) == pytest.approx(0.5)
+    assert learning_rate(0.1, recipe) == pytest.approx(1.0)
+    assert learning_rate(1.0, recipe) == pytest.approx(0.02)
+
+
+def test_an_embedding_does_not_depend_on_its_company():
+    """A net in evaluation gives a photograph the same vector alone and in a batch."""
+    net = make_net(NetRecipe(backbone="efficientnet-lite0", dimension=8), pretrained=False).eval()
+    images = torch.rand(3, 3, 64, 32)
+    with torch.no_grad():
+        assert torch.allclose(net(images)[1], net(images[1:2])[0], atol=1e-4)

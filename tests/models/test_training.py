@@ -1,0 +1,138 @@
+"""From a recipe to a served match, in seconds: a packaged net, six painted animals, the real training loop."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch", reason="training needs the [train] extra, which is not installed")
+pytest.importorskip("efficientnet_lite_pytorch", reason="training needs the [train] extra, which is not installed")
+
+from app.adapters.onnx_embedder import OnnxEmbedder
+from app.adapters.pillow_images import PillowImages
+from app.domain.ensemble import parse_manifest
+from models import curves
+from models.checkpoint import LAST
+from models.dataset import read_photographs
+from models.recipe import parse_recipe
+from models.release import Title
+from models.train import Bounds, Trainer
+from models.validation import pack_for
+from models.workshop import release_adapted, release_runs
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+RECIPE = """
+name = "tiny"
+seed = 3
+[net]
+backbone = "efficientnet-lite0"
+dimension = 16
+[input]
+stages = [[64, 32], [96, 32]]
+[loss]
+scale = 12.0
+centres = 2
+margin_ramp = 0.5
+contrast = 0.5
+[sampler]
+kind = "pairs"
+[schedule]
+epochs = 2
+batch = 8
+"""
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six animals, each a colour, in two encounters of two top views, and one lateral each; half are kept back."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    random = np.random.default_rng(0)
+    lines, parts = ["image_id,path,viewpoint,date,whale_id,encounter_id"], ["image_id,part"]
+    for animal in range(6):
+        colour = random.integers(30, 220, 3)
+        for number in range(5):
+            size = (30, 90) if number == 4 else (90, 30)
+            pixels = np.clip(colour + random.normal(0, 12, (*size, 3)), 0, 255).astype(np.uint8)
+            name = f"a{animal}-{number}"
+            Image.fromarray(pixels).save(folder / f"{name}.jpg")
+            view = "left" if number == 4 else "top"
+            lines.append(f"{name},{name}.jpg,{view},2019-08-{number // 2 + 1:02d},w{animal},w{animal}-{number // 2}")
+            parts.append(f"{name},{'train' if animal < 4 else 'val_new'}")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (folder / "folds.csv").write_text("\n".join(parts) + "\n")
+    return folder
+
+
+def trained(catalogue: Path, out: Path, *, text: str = RECIPE, resume: bool = False) -> list[dict[str, str]]:
+    """Train from the packaged ImageNet weights; the lines of the run's CSV."""
+    recipe, photographs = parse_recipe(text), read_photographs(catalogue)
+    pack = pack_for(photographs, recipe.folds, recipe.seed)
+    bounds = Bounds(out, out / "cache", resume=resume)
+    Trainer(recipe, photographs, pack, bounds).run()
+    return curves.read(out)
+
+
+@pytest.mark.train
+def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_path):
+    """Train, export, release, load with the service's own adapter: a photograph is nearest to itself, at cosine 1."""
+    lines = trained(catalogue, tmp_path / "run")
+    assert [line["epoch"] for line in lines] == ["1", "2"]
+    assert 0.0 <= float(lines[-1]["map20_pooled"]) <= 1.0
+    title = Title("tiny", "1", "none", "painted animals")
+    release_runs([tmp_path / "run" / LAST], catalogue, tmp_path / "tiny", title, tmp_path / "cache")
+    images = PillowImages()
+    embedder = OnnxEmbedder(tmp_path / "tiny", images.prepare, threads=1)
+    crops = [(images.decode(path.read_bytes()), None) for path in sorted(catalogue.glob("*.jpg"))]
+    (vectors,) = embedder.embed(crops, embedder.ensemble.spaces).values()
+    assert vectors.shape == (30, 16)
+    cosines = vectors @ vectors.T
+    assert np.array_equal(cosines.argmax(axis=1), np.arange(30))
+    assert np.allclose(np.diag(cosines), 1.0, atol=1e-5)
+
+
+@pytest.mark.train
+def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
+    """A linear head is appended to every member; the adapted ensemble loads and gives the head's dimension."""
+    trained(catalogue, tmp_path / "run")
+    title = Title("tiny", "1", "none", "painted animals")
+    release_runs([tmp_path / "run" / LAST], catalogue, tmp_path / "tiny", title, tmp_path / "cache", whitening=8)
+    release_adapted(catalogue, tmp_path / "tiny", tmp_path / "own", "own", tmp_path / "cache")
+    ensemble = parse_manifest((tmp_path / "own" / "manifest.json").read_bytes())
+    images = PillowImages()
+    embedder = OnnxEmbedder(tmp_path / "own", images.prepare, threads=1)
+    photograph = images.decode((catalogue / "a0-0.jpg").read_bytes())
+    (vectors,) = embedder.embed([(photograph, None)], ensemble.spaces).values()
+    assert vectors.shape == (1, ensemble.members[0].dimension)
+
+
+@pytest.mark.train
+def test_a_killed_run_goes_on_as_if_it_had_not_been(catalogue, tmp_path):
+    """Kill -9 after the first epoch, then --resume: the losses equal those of an uninterrupted run."""
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    program = (
+        "import sys; from pathlib import Path; sys.path[:0] = ['.', 'tests/models']\n"
+        "import torch; torch.set_num_threads(1)\n"
+        "from test_training import trained\n"
+        "trained(Path(sys.argv[1]), Path(sys.argv[2]), resume=sys.argv[3] == 'resume')\n"
+    )
+    root = Path(__file__).parents[2]
+
+    def start(out: Path, mode: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([sys.executable, "-c", program, str(catalogue), str(out), mode], cwd=root)
+
+    assert start(tmp_path / "whole", "new").wait() == 0
+    child = start(tmp_path / "killed", "new")
+    while child.poll() is None and not (tmp_path / "killed" / LAST).exists():
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert len(curves.read(tmp_path / "killed")) == 1
+    assert start(tmp_path / "killed", "resume").wait() == 0
+    whole, resumed = curves.read(tmp_path / "whole"), curves.read(tmp_path / "killed")
+    assert [line["loss"] for line in resumed] == [line["loss"] for line in whole]
