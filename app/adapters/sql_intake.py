@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from app.adapters import sql_imports, sql_reads, sql_vectors
 from app.adapters.sql_engine import batches
@@ -89,11 +89,10 @@ def _insert(connection: Connection, import_id: int, rows: Sequence[Embedded]) ->
     said = [row.sighting for row in rows]
     whales = {name_key(s.individual): {"name": s.individual} for s in reversed(said) if s.individual}
     whale_ids = _ids(connection, individuals, "key", whales)
-    meetings = {
-        name_key(s.encounter): {"name": s.encounter, "individual_id": None} for s in reversed(said) if s.encounter
-    }
+    owners = {name_key(s.encounter): whale_ids[name_key(s.individual)] for s in said if s.encounter and s.individual}
+    meetings = {name_key(s.encounter): {"name": s.encounter} for s in reversed(said) if s.encounter}
     meeting_ids = _ids(connection, encounters, "key", meetings)
-    _own(connection, {s.encounter: s.individual for s in said if s.encounter and s.individual}, whale_ids)
+    _own(connection, owners)
     image_ids = _ids(connection, images, "sha256", {row.image.sha256: _image(row.image) for row in rows})
     values = [
         _annotation(row.sighting)
@@ -128,11 +127,12 @@ def _returned(
     return [(value, number) for value, number in connection.execute(query, values)]
 
 
-def _own(connection: Connection, owners: dict[str, str], whale_ids: dict[str, int]) -> None:
+def _own(connection: Connection, owners: dict[str, int]) -> None:
     """Say to which individual an encounter belongs, where nothing said it before."""
-    for meeting, whale in owners.items():
-        unowned = encounters.c.key == name_key(meeting), encounters.c.individual_id.is_(None)
-        connection.execute(update(encounters).where(*unowned).values(individual_id=whale_ids[name_key(whale)]))
+    if owners:
+        unowned = encounters.c.key == bindparam("meeting"), encounters.c.individual_id.is_(None)
+        query = update(encounters).where(*unowned).values(individual_id=bindparam("whale"))
+        connection.execute(query, [{"meeting": meeting, "whale": whale} for meeting, whale in owners.items()])
 
 
 def _image(image: Image) -> dict[str, Any]:
