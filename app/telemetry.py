@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 
 import structlog
@@ -43,7 +44,8 @@ class Stopwatch:
 
 def set_up_logging(*, as_json: bool, level: str = "INFO") -> None:
     """One line an event on standard error: JSON for machines, columns for people."""
-    renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    columns = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    renderer = structlog.processors.JSONRenderer() if as_json else columns
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -53,5 +55,5 @@ def set_up_logging(*, as_json: bool, level: str = "INFO") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )

@@ -3,12 +3,22 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.config import Settings
 from app.main import create_app
+from app.telemetry import set_up_logging
 from tests.fakes import World
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """The log of the service, since the library's own default prints every local variable of a bug."""
+    set_up_logging(as_json=True)
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -20,12 +20,13 @@ AnnotationId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 
 class Jpeg(Response):
-    """A picture without metadata; originals never change, so it may be kept."""
+    """A picture without metadata."""
 
     media_type = "image/jpeg"
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content, headers={"Cache-Control": "private, max-age=86400"})
+
+# Originals never change, so a browser may keep what was made of them.
+_KEPT = {"Cache-Control": "private, max-age=86400"}
 
 
 @router.get("/individuals", summary="Individuals by name", responses=declare(errors.CatalogueUnavailable))
@@ -72,7 +73,7 @@ def annotation(annotation_id: AnnotationId, services: TheServices) -> Annotation
 )
 def thumbnail(annotation_id: AnnotationId, services: TheServices) -> Jpeg:
     """A JPEG of the annotation's box, at most 320 pixels on its longest side, without metadata."""
-    return Jpeg(services.browse.thumbnail(annotation_id))
+    return Jpeg(services.browse.thumbnail(annotation_id), headers=_KEPT)
 
 
 @router.get(
@@ -83,4 +84,4 @@ def thumbnail(annotation_id: AnnotationId, services: TheServices) -> Jpeg:
 )
 def image(sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")], services: TheServices) -> Jpeg:
     """A JPEG of the whole image, at most 2,048 pixels on its longest side, without metadata."""
-    return Jpeg(services.browse.rendition(sha256))
+    return Jpeg(services.browse.rendition(sha256), headers=_KEPT)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from app.domain.errors import ModelUnavailable, Unavailable
 from app.telemetry import exposition
@@ -34,7 +35,7 @@ def ready(door: TheDoor, request: Request) -> Ready | Response:
     return problems.not_ready(asdict(readiness), request.url.path)
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
 def metrics() -> Response:
     """The text format of Prometheus."""
     content, media_type = exposition()

@@ -1,0 +1,146 @@
+"""The page for people: it works without scripts, escapes everything and says what it is."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.fakes import photo, sighting
+
+
+class Tags(HTMLParser):
+    """Tags and attributes of a page, which must be well formed."""
+
+    VOID = frozenset({"meta", "link", "input", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def values(self, tag: str, attribute: str) -> list[str]:
+        return [attrs[attribute] for name, attrs in self.found if name == tag and attribute in attrs]
+
+
+def test_the_first_view_asks_for_a_photograph_and_lists_individuals(client):
+    """A form that needs no script, and a link for each individual."""
+    page = client.get("/")
+    tags = Tags(page.text)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert tags.values("form", "enctype") == ["multipart/form-data"]
+    assert "/?individual=whale2" in tags.values("a", "href")
+    assert "the researcher decides" in page.text
+    assert not tags.values("script", "src")
+    assert "synthetic" not in page.text
+
+
+def test_every_link_of_the_page_leads_somewhere(client):
+    """Views, pictures and the stylesheet answer 200."""
+    seen, waiting = set(), ["/"]
+    while waiting:
+        address = waiting.pop()
+        seen.add(address)
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        if answer.headers["content-type"].startswith("text/html"):
+            tags = Tags(answer.text)
+            found = tags.values("a", "href") + tags.values("img", "src") + tags.values("link", "href")
+            waiting += sorted(
+                {link for link in found if link not in seen and not link.startswith("data:")} - {*waiting}
+            )
+    assert {"/?individual=whale4", "/?annotation_id=12", "/annotations/12/thumbnail"} <= seen
+
+
+def test_a_chosen_photograph_is_answered_on_the_page(client):
+    """Ranked candidates with picture, score and date, the query beside them, and the receipt."""
+    fields = {"viewpoint": "top", "group_by": "individual", "date": ""}
+    page = client.post("/", files={"image": ("a.png", photo(2, 9))}, data=fields)
+    tags = Tags(page.text)
+    assert page.status_code == 200
+    assert len([link for link in tags.values("img", "src") if link.startswith("/annotations/")]) == 4
+    assert [link for link in tags.values("img", "src") if link.startswith("data:image/jpeg;base64,")]
+    assert re.findall(r'<td class="rank">(\d+)</td>', page.text) == ["1", "2", "3", "4"]
+    assert "Searched 12 of 12 annotations" in page.text
+    assert "not a probability" in page.text
+
+
+def test_an_annotation_can_be_matched_with_and_without_its_encounter(client):
+    """Each view links to the other one."""
+    page = client.get("/?annotation_id=2")
+    assert "/?annotation_id=2&exclude_own_encounter=true" in Tags(page.text).values("a", "href")
+    page = client.get("/?annotation_id=2&exclude_own_encounter=true")
+    assert "/?annotation_id=2" in Tags(page.text).values("a", "href")
+    assert "encounter: " in page.text
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "sentence"),
+    [
+        ({"image": ("", b"")}, 422, "give either a photograph or an annotation id"),
+        ({"image": ("a.gif", b"GIF89a")}, 415, "not a photograph"),
+    ],
+)
+def test_a_failure_is_told_on_the_page(client, files, status, sentence):
+    """In a sentence, with the status that a program would get."""
+    page = client.post("/", files=files)
+    assert page.status_code == status
+    assert sentence in page.text
+    Tags(page.text)
+
+
+def test_an_unknown_individual_is_told_on_the_page(client):
+    """With 404."""
+    assert client.get("/?individual=nobody").status_code == 404
+
+
+def test_names_are_inert_text(client, world):
+    """A name may hold anything; the page shows it and runs nothing."""
+    name, source = '<script>alert(1)</script>"&', '"><img src=x onerror=alert(1)>{{ 7*7 }}'
+    world.bring([sighting(90, name, encounter=name, source_id=source)], [photo(9)], "folder:hostile")
+    for address in ("/", "/?annotation_id=1"):
+        tags = Tags(client.get(address).text)
+        assert not [tag for tag, _ in tags.found if tag == "script"]
+        assert "x" not in tags.values("img", "src")
+    link = next(link for link in Tags(client.get("/").text).values("a", "href") if "script" in link)
+    page = client.get(link)
+    assert page.status_code == 200
+    assert "&lt;script&gt;" in page.text
+    assert "{{ 7*7 }}" in page.text
+
+
+def test_a_synthetic_catalogue_says_so_in_every_view(client, world):
+    """What a generator drew is never shown as an animal."""
+    world.bring([sighting(90, "aaa", source_id="synthetic00001")], [photo(9)], "folder:drawn")
+    for address in ("/", "/?individual=aaa", "/?annotation_id=13"):
+        assert "This catalogue is <strong>synthetic</strong>" in client.get(address).text
+
+
+def test_an_empty_catalogue_says_what_to_do(client, world):
+    """And offers nothing to click."""
+    from tests.fakes import World
+
+    empty = World()
+    client.app.state.door = type(client.app.state.door)(
+        empty.services, client.app.state.door.upkeep, client.app.state.door.places
+    )
+    assert "import a folder first" in client.get("/").text
+
+
+def test_long_lists_are_paged(client, world):
+    """Forty individuals a view, and a link to the rest."""
+    rows = [sighting(row, f"z{row}") for row in range(100, 150)]
+    world.bring(rows, [photo(row) for row in range(100, 150)], "folder:many")
+    page = Tags(client.get("/").text)
+    more = [link for link in page.values("a", "href") if "after=" in link]
+    assert len(more) == 1
+    assert "/?individual=z149" in Tags(client.get(more[0]).text).values("a", "href")
