@@ -183,10 +183,10 @@ def verified(found: Verification, *, as_json: bool) -> None:
 
 def failed(error: ResightError) -> None:
     """One line for an error, and one for each fault of a sheet."""
-    errors.print(f"{error.code}: {error}", style="red", markup=False, highlight=False)
+    errors.print(f"{error.code}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     if isinstance(error, BadRows):
         for fault in error.faults[:_SHOWN_REFUSALS]:
-            errors.print(f"  row {fault.row}, {fault.column}: {fault.reason}", markup=False, highlight=False)
+            errors.print(f"  row {fault.row}, {fault.column}: {fault.reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _json(content: Any) -> None:
