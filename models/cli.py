@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from app.domain.errors import ResightError
 from models.recipe import FOLDER, find_recipe
+
+if TYPE_CHECKING:
+    from models.train import Report
 
 app = typer.Typer(help="Train members on a catalogue, adapt, export and release them.", no_args_is_help=True)
 _console = Console()
@@ -55,7 +58,7 @@ def train(
         from models.dataset import read_photographs
         from models.memory import keep_memory
         from models.scoring import markdown
-        from models.train import Bounds, Report, Trainer
+        from models.train import Bounds, Trainer
         from models.validation import pack_for
 
         keep_memory()
@@ -133,6 +136,39 @@ def adapt(
 
         adapted = release_adapted(data, ensemble, out, name, cache, tick)
     typer.echo(f"{adapted.name} with {len(adapted.members)} members is in {out}")
+
+
+@app.command()
+def pack(
+    recipes: Annotated[list[str], typer.Argument(help="Recipes by name or file: their ImageNet weights go along.")],
+    data: Data,
+    out: Out,
+    longest: Annotated[int, typer.Option(min=64, help="Longest side of the photographs, in pixels.")] = 384,
+) -> None:
+    """Write a compact copy of a catalogue, to be trained on where there is a GPU."""
+    with _faults(), _bar("packing") as tick:
+        from models.several import pack as write
+
+        size = write(data, [find_recipe(name) for name in recipes], out, longest=longest, progress=tick)
+    typer.echo(f"{out} holds {size / 2**20:.1f} MiB")
+
+
+@app.command()
+def train_several(
+    recipes: Annotated[list[str], typer.Argument(help="Recipes by name or file.")],
+    packed: Annotated[Path, typer.Option(help="A folder that `pack` wrote.")],
+    out: Out,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="Time for all together.")] = None,
+) -> None:
+    """Train several members one after the other; each leaves a float16 checkpoint for `export`."""
+    with _faults():
+        from models.several import train_several as train_all
+
+        def told(name: str, report: Report) -> None:
+            _console.print(f"{name}: epoch {report.epoch}, {report.progress:.0%}, loss {report.loss:.4f}")
+
+        for path in train_all(packed, [find_recipe(name) for name in recipes], out, hours, told):
+            typer.echo(f"{path} holds {path.stat().st_size / 2**20:.1f} MiB")
 
 
 @contextmanager

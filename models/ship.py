@@ -37,7 +37,9 @@ def read_run(path: Path) -> Trained:
     state = read_checkpoint(path)
     recipe = Recipe.model_validate(state["recipe"])
     net = make_net(recipe.net, pretrained=False)
-    net.load_state_dict(state["average"])
+    net.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in state["average"].items()}
+    )
     return Trained(recipe, net.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from app.domain.ensemble import Float32, Preprocessing
 from models import curves
 from models.augment import Augment
-from models.checkpoint import BEST, LAST, Position, Session
+from models.checkpoint import BEST, LAST, Position, Session, save_half
 from models.dataset import Int64, Photographs, Pixels, prepared, training_rows
 from models.embedding import embed, normalised, unit
 from models.losses import Objective
@@ -102,6 +102,10 @@ class Trainer:
             if watch:
                 watch(Report(place.epoch, self._progress(), place.seconds, line["loss"], tuple(rows)))
         return self.averaged()
+
+    def save_half(self, path: Path) -> None:
+        """Keep the averaged weights alone, as float16, for a journey between machines."""
+        save_half(path, self._recipe, self._session.average)
 
     def averaged(self) -> Net:
         """A copy of the net with the averaged weights, for evaluation and export."""

@@ -66,7 +66,11 @@ def release_runs(
         parts.append(eight_bits(part, photographs, cache) if int8 else part)
     vectors = [member_vectors(part, photographs, cache, progress) for part in parts]
     judged = _judged(photographs, parts, vectors, trained[0].recipe)
-    told = {"How it was made": "\n".join(f"- {one.recipe.name}: {one.recipe.model_dump_json()}" for one in trained)}
+    told = {
+        "How it was made": "\n".join(
+            f"- {one.recipe.name}: {one.recipe.model_dump_json(exclude={'net': {'weights'}})}" for one in trained
+        )
+    }
     return _write(out, title, parts, judged, told)
 
 

@@ -21,6 +21,7 @@ from models.checkpoint import LAST
 from models.dataset import read_photographs
 from models.recipe import parse_recipe
 from models.release import Title
+from models.several import pack, train_several
 from models.train import Bounds, Trainer
 from models.validation import pack_for
 from models.workshop import release_adapted, release_runs
@@ -109,6 +110,22 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
     photograph = images.decode((catalogue / "a0-0.jpg").read_bytes())
     (vectors,) = embedder.embed([(photograph, None)], ensemble.spaces).values()
     assert vectors.shape == (1, ensemble.members[0].dimension)
+
+
+@pytest.mark.train
+def test_a_packed_catalogue_is_trained_on_elsewhere(catalogue, tmp_path):
+    """A compact copy with the net's weights is enough to train on; its float16 checkpoint exports like any other."""
+    recipe = parse_recipe(RECIPE.replace("epochs = 2", "epochs = 1"))
+    size = pack(catalogue, [recipe], tmp_path / "packed", longest=64)
+    assert size < 10_000_000
+    told = []
+    (path,) = train_several(tmp_path / "packed", [recipe], tmp_path / "out", None, lambda *line: told.append(line))
+    assert [name for name, _ in told] == ["tiny"]
+    assert path.stat().st_size < 10_000_000
+    title = Title("tiny", "1", "none", "painted animals")
+    ensemble = release_runs([path], catalogue, tmp_path / "tiny", title, tmp_path / "cache", int8=True)
+    assert ensemble.members[0].name == "tiny-int8"
+    assert str(tmp_path) not in (tmp_path / "tiny" / "MODEL_CARD.md").read_text()
 
 
 @pytest.mark.train
