@@ -1,10 +1,10 @@
 """The ensemble at work through ONNX Runtime on the CPU, its files checked by hash before they are used.
 
 Every run computes one picture on one thread, and a pool of as many threads as there are cores is shared by all
-requests. So a single photograph keeps all cores busy (its members, and its mirror beside it), a batch gives exactly
-the vectors of its photographs one by one, and no request waits for another's thread to be scheduled. Measured on two
-cores with three EfficientNet-Lite members: a photograph in 31 ms against 37 to 112 ms when a session has two threads;
-larger batches gain nothing (docs/decisions/0005-threads.md, ``benchmarks/embed.py``).
+requests. So a single photograph keeps the cores busy (its members, and its mirror beside it), a batch gives exactly
+the vectors of its photographs one by one, and no run waits for a thread of its own that another job has displaced.
+Measured on two cores with three EfficientNet-Lite members, a photograph alone and one of a batch: 31 and 34 ms; two
+threads in a session 30 and 39 ms, or 112 and 43 at best where they spin (docs/decisions/0005-threads.md).
 """
 
 from __future__ import annotations
