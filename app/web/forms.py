@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Request, UploadFile
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -18,12 +18,10 @@ LARGEST_ID = 2**63 - 1
 LONGEST_NAME = 200
 
 
-def _split(given: Any) -> Any:
+def _split(given: list[str]) -> list[str]:
     """Values of a repeated field, each of which may list several, as a line of a CSV does."""
-    if not isinstance(given, list):
-        return given
     try:
-        return [part for line in csv.reader(map(str, given), skipinitialspace=True) for part in line if part]
+        return [part for line in csv.reader(given, skipinitialspace=True) for part in line if part]
     except csv.Error as error:
         raise ValueError(f"not a list of values: {error}") from error
 

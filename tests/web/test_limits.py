@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from app.web.access import Access
 from app.web.limits import Admission, BodyLimit, Limits
 from tests.fakes import photo
 
@@ -142,6 +143,17 @@ def test_what_is_not_http_passes():
         scope = {"type": "lifespan"}
         asyncio.run(middleware(seen, limits())(scope, None, None))
         assert scope["seen"]
+
+
+def test_an_answer_that_breaks_off_is_not_mended():
+    """Once its head is sent a failure cannot be told any more: the connection is ended by the error itself."""
+
+    async def breaking(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(call(Access(breaking)))
 
 
 def test_each_route_has_its_own_limit(client):

@@ -65,3 +65,8 @@ def test_answers_stay_within_their_description(client, document):
     for address, name in (("/individuals", "IndividualsAnswer"), ("/annotations/1", "AnnotationAnswer")):
         assert client.get(address).json().keys() == schemas[name]["properties"].keys()
         assert schemas[name]["additionalProperties"] is False
+
+
+def test_the_description_is_made_once(app):
+    """And is the same object afterwards."""
+    assert app.openapi() is app.openapi()
