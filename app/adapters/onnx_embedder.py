@@ -3,8 +3,8 @@
 Every run computes one picture on one thread, and a pool of as many threads as there are cores is shared by all
 requests. So a single photograph keeps the cores busy (its members, and its mirror beside it), a batch gives exactly
 the vectors of its photographs one by one, and no run waits for a thread of its own that another job has displaced.
-Measured on two cores with three EfficientNet-Lite members, a photograph alone and one of a batch: 31 and 34 ms; two
-threads in a session 30 and 39 ms, or 112 and 43 at best where they spin (docs/decisions/0005-threads.md).
+Measured on two cores with three EfficientNet-Lite members, a photograph alone and one of a batch of 8: 31 and 34 ms;
+two threads in a session 30 and 38 ms, or 82 and 43 where they spin (docs/decisions/0005-threads.md).
 """
 
 from __future__ import annotations
