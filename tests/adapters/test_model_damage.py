@@ -78,7 +78,7 @@ def test_every_flip_and_truncation_is_detected_and_forgotten(folder):
     for damaged in damages(good, 40):
         path.write_bytes(damaged)
         embedder = opened(folder)
-        with pytest.raises(ModelUnavailable, match="member 'square' cannot be used: .*SHA-256"):
+        with pytest.raises(ModelUnavailable, match=r"member 'square' cannot be used: .*SHA-256"):
             vector(embedder)
         path.write_bytes(good)
         np.testing.assert_array_equal(vector(embedder), before)

@@ -169,6 +169,24 @@ def test_members_of_one_recipe_share_their_input(folder):
     assert len(calls) == 4
 
 
+def test_member_of_two_spaces_is_computed_once(tmp_path):
+    """Spaces that share a member share its session and its vector."""
+    folder = build_tiny_ensemble(tmp_path / "two", spaces=2)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["spaces"][1]["members"] = manifest["spaces"][0]["members"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return PillowImages().prepare(*arguments)
+
+    embedder = OnnxEmbedder(folder, counted)
+    vectors = embedder.embed(whole(photographs(3)), embedder.ensemble.spaces)
+    np.testing.assert_array_equal(vectors["any"], vectors["overhead"])
+    assert len(calls) == 3
+
+
 def test_space_of_another_release_is_refused(tmp_path, embedder):
     """Vectors are never computed for a space that the loaded release does not have."""
     other = OnnxEmbedder(build_tiny_ensemble(tmp_path / "other", seed=5), PillowImages().prepare)
