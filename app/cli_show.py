@@ -186,7 +186,9 @@ def failed(error: ResightError) -> None:
     errors.print(f"{error.code}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     if isinstance(error, BadRows):
         for fault in error.faults[:_SHOWN_REFUSALS]:
-            errors.print(f"  row {fault.row}, {fault.column}: {fault.reason}", markup=False, highlight=False, soft_wrap=True)
+            errors.print(
+                f"  row {fault.row}, {fault.column}: {fault.reason}", markup=False, highlight=False, soft_wrap=True
+            )
 
 
 def _json(content: Any) -> None:

@@ -86,7 +86,8 @@ def _match(paths: list[Path], settings: Settings, bares: dict[int, Bare]) -> Non
             rate = len(bodies) / _timed(lambda: list(clients.map(_post, bodies)))
         best = max(rates.values())
         print(
-            f"8 clients  bare batch {_listed(rates)} photographs/s; resight {rate:.1f}; ratio {rate / best:.2f} (target 0.85)"
+            f"8 clients  bare batch {_listed(rates)} photographs/s; "
+            f"resight {rate:.1f}; ratio {rate / best:.2f} (target 0.85)"
         )
     finally:
         service.terminate()
