@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -26,6 +26,7 @@ _console = Console()
 Data = Annotated[Path, typer.Option("--data", "--catalogue", help="A folder with metadata.csv and its photographs.")]
 Cache = Annotated[Path, typer.Option(help="Where prepared photographs are kept.")]
 Out = Annotated[Path, typer.Option(help="The folder to write.")]
+Whitening = Literal["none", "variance", "encounters"]
 _CACHE, _RUNS = Path(".data/training"), Path("runs")
 
 
@@ -107,7 +108,10 @@ def export(  # noqa: PLR0913 - each is an option of the command line
     name: Annotated[str, typer.Option(help="The release's name.")] = "own",
     licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "not stated",
     training_data: Annotated[str, typer.Option(help="What they were trained on.")] = "not stated",
-    whitening: Annotated[int, typer.Option(min=0, help="Whiten each member to so many dimensions.")] = 0,
+    whitening: Annotated[
+        Whitening,
+        typer.Option(help="Fold a whitening in: of all variance, or of that across encounters."),
+    ] = "none",
     cache: Cache = _CACHE,
     *,
     int8: Annotated[bool, typer.Option("--int8", help="Eight-bit convolutions: quicker, a space of its own.")] = False,
@@ -115,10 +119,11 @@ def export(  # noqa: PLR0913 - each is an option of the command line
     """Export trained members to ONNX and release them together."""
     with _faults(), _bar("embedding") as tick:
         from models.release import Title
+        from models.ship import Levelling
         from models.workshop import release_runs
 
         title = Title(name, "1", licence, training_data)
-        ensemble = release_runs(runs, data, out, title, cache, whitening=whitening, int8=int8, progress=tick)
+        ensemble = release_runs(runs, data, out, title, cache, whitening=Levelling(whitening), int8=int8, progress=tick)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,18 @@ from models.nets import Net, make_net
 from models.recipe import Recipe
 from models.release import Part
 from models.to_onnx import Exported, export
-from models.whiten import fit_whitening
+from models.whiten import Whitening, fit_across_encounters, fit_whitening
 
 # Photographs on which the exported file is held against torch.
 CHECKED = 32
+
+
+class Levelling(StrEnum):
+    """Which whitening is folded into a trained member."""
+
+    NONE = "none"
+    VARIANCE = "variance"
+    ENCOUNTERS = "encounters"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,23 +53,31 @@ def read_run(path: Path) -> Trained:
 
 
 def trained_member(
-    trained: Trained, photographs: Photographs, fitted_on: Int64, cache: Path, *, whitening: int = 0
+    trained: Trained, photographs: Photographs, fitted_on: Int64, cache: Path, *, whitening: Levelling = Levelling.NONE
 ) -> Part:
-    """Export a run's net; with ``whitening`` > 0 to that many components, fitted on the rows ``fitted_on``."""
+    """Export a run's net, with a whitening fitted on the rows ``fitted_on`` folded in where one is wanted."""
     recipe, shape = trained.recipe, trained.recipe.input.preprocessing()
     pixels = prepared(photographs, shape, cache)
     model = Exported(trained.net)
-    if whitening:
+    if whitening is not Levelling.NONE:
         plain = onnx_model(export(model, shape))
         features = embed(plain, pixels, shape, fitted_on, unit_views=True, batch=8)
-        model = Exported(trained.net, fit_whitening(features, whitening))
+        model = Exported(trained.net, level(features, photographs, fitted_on, whitening))
     content = export(model, shape)
     facts = {
         "backbone": recipe.net.backbone,
         "recipe": recipe.name,
+        "whitening": whitening.value,
         "parity_with_torch": asdict(parity(model, content, sample(pixels, CHECKED), shape)),
     }
     return Part(recipe.name, content, model.dimension, shape, facts=facts)
+
+
+def level(features: Float32, photographs: Photographs, rows: Int64, kind: Levelling) -> Whitening:
+    """The whitening of this kind for features (n, d) of the photographs ``rows``."""
+    if kind is Levelling.VARIANCE:
+        return fit_whitening(features, features.shape[1])
+    return fit_across_encounters(features, photographs.individuals[rows], photographs.encounters[rows])
 
 
 def sample(pixels: Pixels, count: int) -> Pixels:

@@ -1,6 +1,7 @@
-"""Whitening: principal components of a member's pooled features, each scaled to unit variance.
+"""Whitening: a last linear layer that evens out what a member's vectors vary by.
 
-The largest gain that costs no labels: it takes away what all animals share and weighs the rest evenly.
+Without labels: principal components at unit variance, the largest gain for a pretrained net. With them: directions in
+which one individual differs from encounter to encounter - light, water, drone - count less.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.ensemble import Float32
+from models.dataset import Int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +31,6 @@ def fit_whitening(rows: Float32, dimension: int, *, shrink: float = 1e-3) -> Whi
     """Fit on rows (n, d): the ``dimension`` strongest components, fewer when the rows do not span as many.
 
     ``shrink`` adds that share of the mean variance to every component, so that weak ones are not blown up to noise.
-    The matrix is scaled to a largest entry of 1: only directions count, and float16 keeps them best there.
     """
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows.astype(np.float64) - mean
@@ -37,5 +38,28 @@ def fit_whitening(rows: Float32, dimension: int, *, shrink: float = 1e-3) -> Whi
     keep = min(dimension, len(rows) - 1, rows.shape[1])
     strongest = np.argsort(values)[::-1][:keep]
     spread = np.sqrt(np.maximum(values[strongest], 0.0) + shrink * values.mean())
-    matrix: npt.NDArray[np.float64] = (vectors[:, strongest] / spread).T
+    return _scaled(mean, (vectors[:, strongest] / spread).T)
+
+
+def fit_across_encounters(rows: Float32, individuals: Int64, encounters: Int64, *, shrink: float = 1.0) -> Whitening:
+    """Fit on rows (n, d) of individuals that were met more than once: the inverse root of their own scatter.
+
+    The scatter is that of an individual's encounter means around their mean, every individual weighing the same;
+    ``shrink`` adds that multiple of its mean variance. Raises ValueError when nobody was met twice.
+    """
+    scatters = []
+    for individual in np.unique(individuals):
+        own = individuals == individual
+        means = [rows[own & (encounters == one)].mean(axis=0, dtype=np.float64) for one in np.unique(encounters[own])]
+        if len(means) > 1:
+            scatters.append(np.cov(np.stack(means), rowvar=False))
+    if not scatters:
+        raise ValueError("no individual was met in two encounters")
+    values, vectors = np.linalg.eigh(np.mean(scatters, axis=0))
+    spread = np.sqrt(np.maximum(values, 0.0) + shrink * values.mean())
+    return _scaled(rows.mean(axis=0, dtype=np.float64), (vectors / spread) @ vectors.T)
+
+
+def _scaled(mean: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64]) -> Whitening:
+    """With a largest entry of 1: only directions count, and float16 keeps them best there."""
     return Whitening(mean.astype(np.float32), (matrix / np.abs(matrix).max()).astype(np.float32))

@@ -19,7 +19,7 @@ from models.quantise import quantise
 from models.recipe import FoldRecipe, Recipe
 from models.release import MANIFEST, Part, SpacePlan, Title, scores, write_release
 from models.scoring import Row, table
-from models.ship import joined, member_vectors, read_run, sample, trained_member
+from models.ship import Levelling, joined, member_vectors, read_run, sample, trained_member
 from models.to_onnx import append_linear
 from models.validation import pack_for
 
@@ -53,7 +53,7 @@ def release_runs(
     title: Title,
     cache: Path,
     *,
-    whitening: int = 0,
+    whitening: Levelling = Levelling.NONE,
     int8: bool = False,
     progress: Progress | None = None,
 ) -> Ensemble:

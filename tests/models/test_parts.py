@@ -20,7 +20,7 @@ from models.optimise import learning_rate
 from models.recipe import AugmentRecipe, FoldRecipe, LossRecipe, NetRecipe, OptimiserRecipe, SamplerRecipe, find_recipe
 from models.sampler import Sampler
 from models.validation import leave_one_out
-from models.whiten import fit_whitening
+from models.whiten import fit_across_encounters, fit_whitening
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -143,6 +143,19 @@ def test_whitened_rows_have_unit_variance():
     whitened = fit_whitening(rows, 4, shrink=0.0).apply(rows)
     spread = np.cov(whitened.T)
     assert np.allclose(spread / spread[0, 0], np.eye(4), atol=1e-3)
+
+
+def test_what_changes_between_encounters_counts_less():
+    """A direction in which animals differ only from day to day is damped; one that is the animal's own is kept."""
+    random = np.random.default_rng(0)
+    individuals = np.repeat(np.arange(30), 6)
+    encounters = np.arange(180) // 2
+    own, day = random.normal(size=30)[individuals], random.normal(size=90)[encounters] * 3
+    rows = np.stack([own, day], axis=1).astype(np.float32)
+    matrix = np.abs(fit_across_encounters(rows, individuals, encounters, shrink=0.01).matrix)
+    assert matrix[0, 0] > 5 * matrix[1, 1]
+    with pytest.raises(ValueError, match="two encounters"):
+        fit_across_encounters(rows, np.arange(180), encounters)
 
 
 def test_a_head_learns_who_is_who():

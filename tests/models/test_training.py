@@ -22,6 +22,7 @@ from models.dataset import read_photographs
 from models.recipe import parse_recipe
 from models.release import Title
 from models.several import pack, train_several
+from models.ship import Levelling
 from models.train import Bounds, Trainer
 from models.validation import pack_for
 from models.workshop import release_adapted, release_runs
@@ -102,7 +103,14 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
     """A linear head is appended to every member; the adapted ensemble loads and gives the head's dimension."""
     trained(catalogue, tmp_path / "run")
     title = Title("tiny", "1", "none", "painted animals")
-    release_runs([tmp_path / "run" / LAST], catalogue, tmp_path / "tiny", title, tmp_path / "cache", whitening=8)
+    release_runs(
+        [tmp_path / "run" / LAST],
+        catalogue,
+        tmp_path / "tiny",
+        title,
+        tmp_path / "cache",
+        whitening=Levelling.ENCOUNTERS,
+    )
     release_adapted(catalogue, tmp_path / "tiny", tmp_path / "own", "own", tmp_path / "cache")
     ensemble = parse_manifest((tmp_path / "own" / "manifest.json").read_bytes())
     images = PillowImages()
