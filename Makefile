@@ -43,8 +43,10 @@ format: $(VENV)/.installed-dev ## put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed-dev ## measure against the bare loop
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.installed-dev ## measure against the bare loop (CATALOGUE=DIR: on your photographs)
+	$(BIN)/python -m benchmarks.service $(if $(CATALOGUE),"$(CATALOGUE)")
+	$(BIN)/python -m benchmarks.embed
+	$(BIN)/python -m benchmarks.search
 
 # Releases younger than a week are left out, so that a bad one has time to be found; FastAPI waits three days since its
 # limits of forms, which keep hostile ones out, were young when they were needed.
