@@ -41,7 +41,7 @@ class ThreadJobs:
         log = structlog.get_logger().bind(job=name)
         try:
             self.run(work)
-            log.info("job done")
+            log.debug("job done")
         except ResightError as error:
             log.error("job failed", code=error.code, reason=str(error))
         except Exception:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -168,9 +169,15 @@ def _member(raw: Mapping[str, Any]) -> Member:
             mean=_triple(recipe["mean"]),
             std=_triple(recipe["std"]),
             fit=Fit(recipe["fit"]),
-            turn_wide=bool(recipe["turn_wide"]),
+            turn_wide=_flag(recipe["turn_wide"]),
         ),
     )
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
 
 
 def _triple(values: Sequence[float]) -> tuple[float, float, float]:
@@ -185,11 +192,16 @@ def _check(ensemble: Ensemble) -> None:
     for space in ensemble.spaces:
         if not space.members or not space.viewpoints:
             raise InvalidInput(f"space {space.name!r} needs members and viewpoints")
-        if space.weight <= 0 or any(m.weight <= 0 or m.dimension <= 0 for m in space.members):
+        weights = [space.weight, *(member.weight for member in space.members)]
+        if not all(0 < weight < math.inf for weight in weights) or any(m.dimension <= 0 for m in space.members):
             raise InvalidInput(f"space {space.name!r}: weights and dimensions must be above zero")
     for member in ensemble.members:
         shape = member.preprocessing
-        if min(shape.height, shape.width, *shape.std) <= 0:
+        if (
+            min(shape.height, shape.width) <= 0
+            or not all(0 < std < math.inf for std in shape.std)
+            or not all(map(math.isfinite, shape.mean))
+        ):
             raise InvalidInput(f"member {member.name!r}: height, width and std must be above zero")
         if "/" in member.file or "\\" in member.file or member.file in {"", ".", ".."}:
             raise InvalidInput(f"member {member.name!r}: its file must lie beside the manifest")

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -103,7 +104,9 @@ def test_a_missing_field_is_named(field):
         (("spaces", 0, "viewpoints"), []),
         (("spaces", 0, "viewpoints"), ["front"]),
         (("spaces", 0, "weight"), 0),
+        (("spaces", 0, "weight"), math.nan),
         ((*FIRST, "weight"), -1),
+        ((*FIRST, "weight"), math.inf),
         ((*FIRST, "dimension"), 0),
         ((*FIRST, "dimension"), "many"),
         ((*FIRST, "file"), "../lite0.onnx"),
@@ -118,7 +121,10 @@ def test_a_missing_field_is_named(field):
         ((*RECIPE, "std"), [1, 1, 0]),
         ((*RECIPE, "mean"), [1, 1]),
         ((*RECIPE, "mean"), 127),
+        ((*RECIPE, "mean"), [1, 1, math.nan]),
+        ((*RECIPE, "std"), [1, 1, math.inf]),
         ((*RECIPE, "fit"), "stretch"),
+        ((*RECIPE, "turn_wide"), "false"),
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_refused(path, value):
