@@ -22,6 +22,12 @@ OPSET = 17
 INPUT, EMBEDDING, FEATURE_MAP = "images", "embedding", "feature_map"
 # Below this many numbers float16 saves nothing.
 _SMALL = 64
+# Free sizes: a batch of any length, and one file may serve as two members that look at different sizes.
+_FREE = {
+    INPUT: {0: "n", 2: "height", 3: "width"},
+    EMBEDDING: {0: "n"},
+    FEATURE_MAP: {0: "n", 2: "rows", 3: "columns"},
+}
 _HALF = ".half"
 _BEFORE = "adapt.before"
 
@@ -53,7 +59,7 @@ class Exported(nn.Module):
 
 
 def export(model: Exported, preprocessing: Preprocessing) -> bytes:
-    """ONNX bytes: dynamic batch, input ``images`` (n x 3 x h x w, normalised), float16 storage, float32 arithmetic."""
+    """ONNX bytes: input ``images`` (n x 3 x h x w, normalised) of any size, float16 storage, float32 arithmetic."""
     model.eval()
     example = torch.zeros(2, 3, preprocessing.height, preprocessing.width)
     with warnings.catch_warnings(), TemporaryDirectory() as folder:
@@ -66,7 +72,7 @@ def export(model: Exported, preprocessing: Preprocessing) -> bytes:
             path,
             input_names=[INPUT],
             output_names=[EMBEDDING, FEATURE_MAP],
-            dynamic_axes={INPUT: {0: "n"}, EMBEDDING: {0: "n"}, FEATURE_MAP: {0: "n"}},
+            dynamic_axes=_FREE,
             opset_version=OPSET,
             dynamo=False,
         )

@@ -19,7 +19,7 @@ from app.domain.ensemble import parse_manifest
 from models import curves
 from models.checkpoint import LAST
 from models.dataset import read_photographs
-from models.recipe import parse_recipe
+from models.recipe import find_recipe, parse_recipe
 from models.release import Title
 from models.several import pack, train_several
 from models.ship import Levelling
@@ -118,6 +118,24 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
     photograph = images.decode((catalogue / "a0-0.jpg").read_bytes())
     (vectors,) = embedder.embed([(photograph, None)], ensemble.spaces).values()
     assert vectors.shape == (1, ensemble.members[0].dimension)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ["place1-top", "place1-cross-view", "place2", "place3", "place4"])
+def test_a_winner_s_recipe_runs(catalogue, tmp_path, name):
+    """Every loss, sampler, pooling and fold of the winners takes real steps: one small epoch, a finite loss."""
+    recipe = find_recipe(name)
+    small = recipe.model_copy(
+        update={
+            "input": recipe.input.model_copy(update={"stages": ((64, 32),)}),
+            "schedule": recipe.schedule.model_copy(update={"epochs": 1, "batch": 4}),
+        }
+    )
+    photographs = read_photographs(catalogue)
+    pack_of = pack_for(photographs, small.folds, small.seed)
+    Trainer(small, photographs, pack_of, Bounds(tmp_path, tmp_path / "cache", pretrained=False)).run()
+    (line,) = curves.read(tmp_path)
+    assert np.isfinite(float(line["loss"]))
 
 
 @pytest.mark.train
