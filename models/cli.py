@@ -112,18 +112,20 @@ def export(  # noqa: PLR0913 - each is an option of the command line
         Whitening,
         typer.Option(help="Fold a whitening in: of all variance, or of that across encounters."),
     ] = "none",
-    cache: Cache = _CACHE,
+    also_at: Annotated[list[str] | None, typer.Option(help="HEIGHTxWIDTH: look at this size as well.")] = None,
     *,
+    cache: Cache = _CACHE,
     int8: Annotated[bool, typer.Option("--int8", help="Eight-bit convolutions: quicker, a space of its own.")] = False,
 ) -> None:
     """Export trained members to ONNX and release them together."""
     with _faults(), _bar("embedding") as tick:
         from models.release import Title
-        from models.ship import Levelling
+        from models.ship import ExportPlan, Levelling
         from models.workshop import release_runs
 
         title = Title(name, "1", licence, training_data)
-        ensemble = release_runs(runs, data, out, title, cache, whitening=Levelling(whitening), int8=int8, progress=tick)
+        plan = ExportPlan(Levelling(whitening), int8, tuple(_size(text) for text in also_at or ()))
+        ensemble = release_runs(runs, data, out, title, cache, plan, tick)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
 
 
@@ -174,6 +176,13 @@ def train_several(
 
         for path in train_all(packed, [find_recipe(name) for name in recipes], out, hours, told):
             typer.echo(f"{path} holds {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is no size: give HEIGHTxWIDTH, as in 256x104")
+    return int(height), int(width)
 
 
 @contextmanager

@@ -53,9 +53,10 @@ def write_release(
 ) -> Ensemble:
     """Write the files and read the manifest back as the service will. ``facts`` stand at the manifest's top level."""
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = {**asdict(title), **facts, "spaces": [_space(plan) for plan in spaces]}
+    files = _files(spaces)
+    manifest = {**asdict(title), **facts, "spaces": [_space(plan, files) for plan in spaces]}
     for part in (part for plan in spaces for part in plan.parts):
-        (folder / _file(part)).write_bytes(part.content)
+        (folder / files[_digest(part)]).write_bytes(part.content)
     text = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
     (folder / MANIFEST).write_bytes(text)
     (folder / CARD).write_text(card, encoding="utf-8")
@@ -72,16 +73,17 @@ def scores(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 def files_table(spaces: Sequence[SpacePlan]) -> str:
     """A Markdown table of the members' files: size, SHA-256, dimension, input."""
+    files = _files(spaces)
     lines = ["| member | file | MB | SHA-256 | dimension | input (height x width) |", "|---|---|---|---|---|---|"]
     lines += [
-        f"| {part.name} | {_file(part)} | {len(part.content) / 1e6:.1f} | `{_digest(part)}` | {part.dimension} "
-        f"| {part.preprocessing.height} x {part.preprocessing.width} |"
+        f"| {part.name} | {files[_digest(part)]} | {len(part.content) / 1e6:.1f} | `{_digest(part)}` "
+        f"| {part.dimension} | {part.preprocessing.height} x {part.preprocessing.width} |"
         for part in {part.name: part for plan in spaces for part in plan.parts}.values()
     ]
     return "\n".join(lines) + "\n"
 
 
-def _space(plan: SpacePlan) -> dict[str, Any]:
+def _space(plan: SpacePlan, files: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": plan.name,
         "weight": plan.weight,
@@ -89,7 +91,7 @@ def _space(plan: SpacePlan) -> dict[str, Any]:
         "members": [
             {
                 "name": part.name,
-                "file": _file(part),
+                "file": files[_digest(part)],
                 "sha256": _digest(part),
                 "bytes": len(part.content),
                 "dimension": part.dimension,
@@ -102,8 +104,12 @@ def _space(plan: SpacePlan) -> dict[str, Any]:
     }
 
 
-def _file(part: Part) -> str:
-    return f"{part.name}.onnx"
+def _files(spaces: Sequence[SpacePlan]) -> dict[str, str]:
+    """A file name by SHA-256: members that look at different sizes with the same weights share one file."""
+    files: dict[str, str] = {}
+    for part in (part for plan in spaces for part in plan.parts):
+        files.setdefault(_digest(part), f"{part.name}.onnx")
+    return files
 
 
 def _digest(part: Part) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -31,6 +31,15 @@ class Levelling(StrEnum):
     NONE = "none"
     VARIANCE = "variance"
     ENCOUNTERS = "encounters"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """How trained nets become members; ``also_at`` are further sizes (height, width) at which each looks as well."""
+
+    whitening: Levelling = Levelling.NONE
+    int8: bool = False
+    also_at: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +80,12 @@ def trained_member(
         "parity_with_torch": asdict(parity(model, content, sample(pixels, CHECKED), shape)),
     }
     return Part(recipe.name, content, model.dimension, shape, facts=facts)
+
+
+def at_size(part: Part, height: int, width: int) -> Part:
+    """The same weights as one more member, which looks at photographs of another size."""
+    shape = replace(part.preprocessing, height=height, width=width)
+    return replace(part, name=f"{part.name}-{height}x{width}", preprocessing=shape)
 
 
 def level(features: Float32, photographs: Photographs, rows: Int64, kind: Levelling) -> Whitening:

@@ -19,7 +19,7 @@ from models.quantise import quantise
 from models.recipe import FoldRecipe, Recipe
 from models.release import MANIFEST, Part, SpacePlan, Title, scores, write_release
 from models.scoring import Row, table
-from models.ship import Levelling, joined, member_vectors, read_run, sample, trained_member
+from models.ship import ExportPlan, at_size, joined, member_vectors, read_run, sample, trained_member
 from models.to_onnx import append_linear
 from models.validation import pack_for
 
@@ -52,9 +52,7 @@ def release_runs(
     out: Path,
     title: Title,
     cache: Path,
-    *,
-    whitening: Levelling = Levelling.NONE,
-    int8: bool = False,
+    plan: ExportPlan = ExportPlan(),  # noqa: B008 - frozen
     progress: Progress | None = None,
 ) -> Ensemble:
     """Trained members in one space, scored on what the first one's recipe kept back."""
@@ -62,8 +60,9 @@ def release_runs(
     parts = []
     for one in trained:
         rows = training_rows(photographs, one.recipe.folds, one.recipe.sampler.viewpoints, one.recipe.seed)
-        part = trained_member(one, photographs, rows, cache, whitening=whitening)
-        parts.append(eight_bits(part, photographs, cache) if int8 else part)
+        part = trained_member(one, photographs, rows, cache, whitening=plan.whitening)
+        parts.append(eight_bits(part, photographs, cache) if plan.int8 else part)
+    parts += [at_size(part, height, width) for height, width in plan.also_at for part in tuple(parts)]
     vectors = [member_vectors(part, photographs, cache, progress) for part in parts]
     judged = _judged(photographs, parts, vectors, trained[0].recipe)
     told = {

@@ -22,7 +22,7 @@ from models.dataset import read_photographs
 from models.recipe import find_recipe, parse_recipe
 from models.release import Title
 from models.several import pack, train_several
-from models.ship import Levelling
+from models.ship import ExportPlan, Levelling
 from models.train import Bounds, Trainer
 from models.validation import pack_for
 from models.workshop import release_adapted, release_runs
@@ -87,12 +87,14 @@ def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_pa
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert 0.0 <= float(lines[-1]["map20_pooled"]) <= 1.0
     title = Title("tiny", "1", "none", "painted animals")
-    release_runs([tmp_path / "run" / LAST], catalogue, tmp_path / "tiny", title, tmp_path / "cache")
+    runs, cache = [tmp_path / "run" / LAST], tmp_path / "cache"
+    release_runs(runs, catalogue, tmp_path / "tiny", title, cache, ExportPlan(also_at=((64, 32),)))
+    assert len(list((tmp_path / "tiny").glob("*.onnx"))) == 1  # two members, one file
     images = PillowImages()
     embedder = OnnxEmbedder(tmp_path / "tiny", images.prepare, threads=1)
     crops = [(images.decode(path.read_bytes()), None) for path in sorted(catalogue.glob("*.jpg"))]
     (vectors,) = embedder.embed(crops, embedder.ensemble.spaces).values()
-    assert vectors.shape == (30, 16)
+    assert vectors.shape == (30, 32)
     cosines = vectors @ vectors.T
     assert np.array_equal(cosines.argmax(axis=1), np.arange(30))
     assert np.allclose(np.diag(cosines), 1.0, atol=1e-5)
@@ -149,7 +151,7 @@ def test_a_packed_catalogue_is_trained_on_elsewhere(catalogue, tmp_path):
     assert [name for name, _ in told] == ["tiny"]
     assert path.stat().st_size < 10_000_000
     title = Title("tiny", "1", "none", "painted animals")
-    ensemble = release_runs([path], catalogue, tmp_path / "tiny", title, tmp_path / "cache", int8=True)
+    ensemble = release_runs([path], catalogue, tmp_path / "tiny", title, tmp_path / "cache", ExportPlan(int8=True))
     assert ensemble.members[0].name == "tiny-int8"
     assert str(tmp_path) not in (tmp_path / "tiny" / "MODEL_CARD.md").read_text()
 
