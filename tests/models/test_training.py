@@ -105,14 +105,8 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
     """A linear head is appended to every member; the adapted ensemble loads and gives the head's dimension."""
     trained(catalogue, tmp_path / "run")
     title = Title("tiny", "1", "none", "painted animals")
-    release_runs(
-        [tmp_path / "run" / LAST],
-        catalogue,
-        tmp_path / "tiny",
-        title,
-        tmp_path / "cache",
-        whitening=Levelling.ENCOUNTERS,
-    )
+    runs, cache = [tmp_path / "run" / LAST], tmp_path / "cache"
+    release_runs(runs, catalogue, tmp_path / "tiny", title, cache, ExportPlan(Levelling.ENCOUNTERS))
     release_adapted(catalogue, tmp_path / "tiny", tmp_path / "own", "own", tmp_path / "cache")
     ensemble = parse_manifest((tmp_path / "own" / "manifest.json").read_bytes())
     images = PillowImages()
