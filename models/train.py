@@ -165,6 +165,8 @@ class Trainer:
         return shape
 
     def _due(self) -> bool:
+        if not self._pack.scenarios:
+            return False
         return self._session.position.epoch % self._recipe.schedule.evaluate_every == 0 or self._progress() >= 1.0
 
     def _evaluate(self) -> list[Row]:

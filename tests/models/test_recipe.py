@@ -4,8 +4,10 @@ import sys
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
 from app.domain.errors import InvalidInput
+from models.cli import app
 from models.recipe import FOLDER, InputRecipe, find_recipe, parse_recipe
 
 TEXT = 'name = "a"\n[net]\nbackbone = "efficientnet-lite0"\n[input]\nstages = [[64, 32]]\n'
@@ -70,3 +72,18 @@ def test_timm_is_asked_only_for_its_own_names(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(InvalidInput, match="needs timm"):
         make_backbone("maxvit_tiny_tf_384.in1k")
+
+
+def test_without_the_extra_a_command_says_what_is_missing(monkeypatch, tmp_path):
+    """No traceback: one sentence with the package and the way to get it."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = CliRunner().invoke(app, ["train", "place2", "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "resight[train]" in result.stderr
+
+
+def test_the_recipes_are_listed():
+    """Every delivered recipe has a line with its net."""
+    result = CliRunner().invoke(app, ["recipes"])
+    assert result.exit_code == 0
+    assert sorted(line.split()[0] for line in result.stdout.splitlines()) == NAMES

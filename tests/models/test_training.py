@@ -135,6 +135,14 @@ def test_a_winner_s_recipe_runs(catalogue, tmp_path, name):
 
 
 @pytest.mark.train
+def test_without_anything_kept_back_a_run_is_not_scored(catalogue, tmp_path):
+    """A recipe may train on all photographs, as second place did: the run ends without a score, not with an error."""
+    (line,) = trained(catalogue, tmp_path, text=RECIPE.replace("epochs = 2", "epochs = 1") + '[folds]\nkind = "all"\n')
+    assert line["map20_pooled"] == ""
+    assert (tmp_path / LAST).exists()
+
+
+@pytest.mark.train
 def test_a_packed_catalogue_is_trained_on_elsewhere(catalogue, tmp_path):
     """A compact copy with the net's weights is enough to train on; its float16 checkpoint exports like any other."""
     recipe = parse_recipe(RECIPE.replace("epochs = 2", "epochs = 1"))
