@@ -16,7 +16,9 @@ from sklearn.metrics import average_precision_score
 
 release, catalogue = Path(sys.argv[1]), Path(sys.argv[2])
 (space,) = json.loads((release / "manifest.json").read_text())["spaces"]
-nets = [(m, m["preprocessing"], ort.InferenceSession(release / m["file"])) for m in space["members"]]
+options = ort.SessionOptions()
+options.intra_op_num_threads = 1
+nets = [(m, m["preprocessing"], ort.InferenceSession(release / m["file"], options)) for m in space["members"]]
 
 
 def rows(path):
