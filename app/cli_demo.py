@@ -99,6 +99,8 @@ def _match_one(url: str, survey: Path) -> None:
         f"\nWho is this? {photograph} (the truth: {row.get('whale_id') or 'not known'})", highlight=False
     )
     fields = {"viewpoint": row.get("viewpoint") or "unknown", "group_by": "individual", "limit": "10"}
+    if row.get("date"):
+        fields["date"] = row["date"]
     show.answered(_post(f"{url}/match", fields, photograph.read_bytes()))
 
 

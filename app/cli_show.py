@@ -98,7 +98,13 @@ def answered(answer: Mapping[str, Any]) -> None:
     """The same as ``matched`` for an answer that came through the HTTP door."""
     table, receipt = _candidates(), answer["receipt"]
     for one in answer["candidates"]:
-        facts = (one["individual"], one["source_id"], one["viewpoint"], one["date"], one["encounter"])
+        facts = (
+            one["individual"],
+            one["source_id"],
+            one["viewpoint"],
+            one["date"] and one["date"][:10],
+            one["encounter"],
+        )
         table.add_row(*_cells(one["rank"], one["score"], one["same_photograph"], *facts, one["days_between"]))
     console.print(table)
     _searched(
