@@ -15,7 +15,11 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="training needs the [tra
 
 from app.adapters.onnx_embedder import OnnxEmbedder
 from app.adapters.pillow_images import PillowImages
+from app.bootstrap import bootstrap
+from app.config import Settings
+from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import parse_manifest
+from app.services.match import MatchRequest
 from models import curves
 from models.checkpoint import LAST
 from models.dataset import read_photographs
@@ -82,7 +86,7 @@ def trained(catalogue: Path, out: Path, *, text: str = RECIPE, resume: bool = Fa
 
 @pytest.mark.train
 def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_path):
-    """Train, export, release, load with the service's own adapter: a photograph is nearest to itself, at cosine 1."""
+    """Train, export, release, import a catalogue with it, match: the photograph itself comes first, with score 1."""
     lines = trained(catalogue, tmp_path / "run")
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert 0.0 <= float(lines[-1]["map20_pooled"]) <= 1.0
@@ -90,14 +94,14 @@ def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_pa
     runs, cache = [tmp_path / "run" / LAST], tmp_path / "cache"
     release_runs(runs, catalogue, tmp_path / "tiny", title, cache, ExportPlan(also_at=((64, 32),)))
     assert len(list((tmp_path / "tiny").glob("*.onnx"))) == 1  # two members, one file
-    images = PillowImages()
-    embedder = OnnxEmbedder(tmp_path / "tiny", images.prepare, threads=1)
-    crops = [(images.decode(path.read_bytes()), None) for path in sorted(catalogue.glob("*.jpg"))]
-    (vectors,) = embedder.embed(crops, embedder.ensemble.spaces).values()
-    assert vectors.shape == (30, 32)
-    cosines = vectors @ vectors.T
-    assert np.array_equal(cosines.argmax(axis=1), np.arange(30))
-    assert np.allclose(np.diag(cosines), 1.0, atol=1e-5)
+    services = bootstrap(Settings(data=tmp_path / "data", ensemble=str(tmp_path / "tiny"), threads=1))
+    plan = services.ingest.plan(f"path:{catalogue.resolve()}")
+    services.ingest.run(services.ingest.begin(plan))
+    result = services.match(MatchRequest(photograph=(catalogue / "a2-1.jpg").read_bytes(), viewpoint=Viewpoint.TOP))
+    best = result.candidates[0]
+    assert best.annotation.source_id == "a2-1"
+    assert best.same_photograph
+    assert best.score == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.train
