@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from app.adapters.csv_scenarios import CsvScenarios
@@ -46,7 +47,10 @@ def bootstrap(settings: Settings) -> Services:
     blobs = FileBlobs(settings.data / "originals", create=next(catalogue.image_shas(), None) is None)
     uploads = FileUploads(settings.data / "uploads")
     sheets = PathSources(
-        open_folder=CsvSheet, open_archive=ZipSheet, import_root=settings.import_root, uploads=settings.data / "uploads"
+        open_folder=partial(CsvSheet, max_bytes=settings.max_image_bytes),
+        open_archive=partial(ZipSheet, max_bytes=settings.max_image_bytes),
+        import_root=settings.import_root,
+        uploads=settings.data / "uploads",
     )
     return Services(
         match=Match(catalogue, blobs, images, embedder, index),

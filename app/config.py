@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.errors import InvalidInput, UnknownEnsemble
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
 DEFAULT_ENSEMBLE = "imagenet-lite-trio"
@@ -37,7 +41,9 @@ class Settings(BaseSettings):
     max_archive_bytes: int = Field(2_000_000_000, gt=0, description="Largest uploaded ZIP, in bytes.")
     max_waiting: int = Field(32, ge=1, description="Matches answered or waiting at a time; beyond that: 503.")
     log_json: bool = Field(default=False, description="Log lines as JSON.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
 
     @property
     def catalogue_url(self) -> str:
@@ -46,9 +52,30 @@ class Settings(BaseSettings):
 
     @property
     def ensemble_folder(self) -> Path:
-        """The folder of the ensemble's manifest."""
-        named = RELEASED / self.ensemble
-        return named if named.is_dir() else Path(self.ensemble)
+        """The folder of the ensemble's manifest; raises UnknownEnsemble where there is no such folder."""
+        for folder in (RELEASED / self.ensemble, Path(self.ensemble)):
+            if self.ensemble and folder.is_dir():
+                return folder
+        released = ", ".join(sorted(path.parent.name for path in RELEASED.glob("*/manifest.json")))
+        raise UnknownEnsemble(f"{self.ensemble!r} is neither a folder nor a released ensemble ({released})")
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings in force, where what is ``given`` and not None goes before the environment.
+
+    Raises InvalidInput with one line for each fault.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**chosen)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [f"{_name(fault['loc'][0], chosen)}: {fault['msg']}" for fault in error.errors(include_url=False)]
+        raise InvalidInput("\n".join(lines)) from error
+
+
+def _name(setting: int | str, chosen: Collection[str]) -> str:
+    """A setting as its reader wrote it: as an option or as an environment variable."""
+    return f"--{setting}" if setting in chosen else f"RESIGHT_{str(setting).upper()}"
 
 
 def settings_page() -> str:

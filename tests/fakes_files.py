@@ -43,7 +43,6 @@ class FakeSheet:
 
     rows: Sequence[Sighting]
     photographs: Mapping[str, bytes]
-    source: str = "survey"
 
     def sightings(self) -> list[Sighting]:
         return list(self.rows)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 from app.domain.catalogue import Sighting
 from app.domain.cells import parse_path, shown
 from app.domain.errors import BadArchive, BadImage
-from app.domain.sheet import read_sightings
+from app.domain.sheet import SHEET, latest_today, read_sightings, why
 
-SHEET = "metadata.csv"
 _CHUNK = 1 << 18
 
 
@@ -32,24 +30,17 @@ class CsvSheet:
             # The user's own choice may be a link; from here on only its target counts.
             real = path.resolve(strict=True)
             folder, self._sheet = (real, SHEET) if real.is_dir() else (real.parent, real.name)
-            self._source = real.name
             self._folder = str(folder)
             os.close(self._open(self._sheet))
         except (OSError, RuntimeError, ValueError) as error:
-            raise BadArchive(f"{shown(path.name)} holds no sheet that can be read: {_why(error)}") from error
-
-    @property
-    def source(self) -> str:
-        return self._source
+            raise BadArchive(f"{shown(path.name)} holds no sheet that can be read: {why(error)}") from error
 
     def sightings(self) -> list[Sighting]:
         self._real_folder.cache_clear()
-        # Today where the date is furthest ahead (UTC+14): what lies beyond is in the future everywhere.
-        today = (datetime.now(UTC) + timedelta(hours=14)).date()
         try:
-            return read_sightings(self._chunks(), absent=self._absent, today=today)
+            return read_sightings(self._chunks(), absent=self._absent, today=latest_today())
         except OSError as error:
-            raise BadArchive(f"{self._sheet} cannot be read: {_why(error)}") from error
+            raise BadArchive(f"{self._sheet} cannot be read: {why(error)}") from error
 
     def read(self, path: str) -> bytes:
         try:
@@ -57,7 +48,7 @@ class CsvSheet:
             with os.fdopen(descriptor, "rb") as file:
                 content = file.read(self._max_bytes + 1)
         except (OSError, ValueError) as error:
-            raise BadImage(f"{shown(path)} cannot be read: {_why(error)}") from error
+            raise BadImage(f"{shown(path)} cannot be read: {why(error)}") from error
         if len(content) > self._max_bytes:
             raise BadImage(f"{shown(path)} has more than {self._max_bytes} bytes")
         return content
@@ -77,7 +68,7 @@ class CsvSheet:
                 place = os.path.realpath(place)
                 status = os.lstat(place)
         except (OSError, ValueError) as error:
-            return f"cannot be found: {_why(error)}"
+            return f"cannot be found: {why(error)}"
         if not self._inside(place):
             return "leads out of the folder of the sheet"
         return None if stat.S_ISREG(status.st_mode) else "is not a plain file"
@@ -110,8 +101,3 @@ def _step(folder: int, name: str, flags: int) -> int:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
     finally:
         os.close(folder)
-
-
-def _why(error: Exception) -> str:
-    """The reason without the path: a message must not show where on this machine something lies."""
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

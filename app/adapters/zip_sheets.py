@@ -8,16 +8,14 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.adapters.zip_directory import DEFLATED, MAX_RATIO, RATIO_FROM, Entry, read_directory
 from app.domain.catalogue import Sighting
 from app.domain.cells import shown
 from app.domain.errors import BadArchive, BadImage
-from app.domain.sheet import read_sightings
+from app.domain.sheet import SHEET, latest_today, read_sightings, why
 
-SHEET = "metadata.csv"
 _CHUNK = 1 << 18
 # An archive may fill this share of the free disk at most; the catalogue needs room, too.
 _SHARE = 0.8
@@ -40,20 +38,16 @@ class ZipSheet:
                 self._state = _state(descriptor)
                 self._entries = read_directory(descriptor, max_total=int(room))
         except OSError as error:
-            raise BadArchive(f"{shown(path.name)} cannot be opened: {_why(error)}") from error
+            raise BadArchive(f"{shown(path.name)} cannot be opened: {why(error)}") from error
         self._folder = _folder(self._entries)
 
-    @property
-    def source(self) -> str:
-        return self._path.name
-
     def sightings(self) -> list[Sighting]:
-        # Today where the date is furthest ahead (UTC+14): what lies beyond is in the future everywhere.
-        today = (datetime.now(UTC) + timedelta(hours=14)).date()
         try:
-            return read_sightings(self._unpacked(self._entries[self._folder + SHEET]), absent=self._absent, today=today)
+            return read_sightings(
+                self._unpacked(self._entries[self._folder + SHEET]), absent=self._absent, today=latest_today()
+            )
         except (OSError, ValueError) as error:
-            raise BadArchive(f"{SHEET} cannot be unpacked: {_why(error)}") from error
+            raise BadArchive(f"{SHEET} cannot be unpacked: {why(error)}") from error
 
     def read(self, path: str) -> bytes:
         entry = self._entry(path)
@@ -64,7 +58,7 @@ class ZipSheet:
         try:
             return b"".join(self._unpacked(entry))
         except (OSError, ValueError) as error:
-            raise BadImage(f"{shown(path)} cannot be unpacked: {_why(error)}") from error
+            raise BadImage(f"{shown(path)} cannot be unpacked: {why(error)}") from error
 
     def _absent(self, path: str) -> str | None:
         return None if self._entry(path) else "is not in the archive"
@@ -146,8 +140,3 @@ def _opened(path: Path) -> Iterator[int]:
 def _state(descriptor: int) -> tuple[int, ...]:
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _why(error: Exception) -> str:
-    """The reason without the path: a message must not show where on this machine something lies."""
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from app.domain.catalogue import CaptureDate, Sighting, Viewpoint, name_key
@@ -27,6 +27,7 @@ from app.domain.cells import finer, parse_box, parse_date, parse_name, parse_pat
 from app.domain.errors import BadRows, Fault
 from app.domain.records import columns, missing_columns, ragged, records
 
+SHEET = "metadata.csv"
 MAX_FAULTS = 1_000
 MAX_ROWS = 1_000_000
 
@@ -88,6 +89,16 @@ def read_sightings(chunks: Iterable[bytes], *, absent: Callable[[str], str | Non
     if not sightings:
         raise BadRows([Fault(1, "", "the sheet has a header but no rows")])
     return sightings
+
+
+def latest_today() -> date:
+    """Today where the date is furthest ahead (UTC+14): what lies beyond it is in the future everywhere."""
+    return (datetime.now(UTC) + timedelta(hours=14)).date()
+
+
+def why(error: Exception) -> str:
+    """The reason of an error without its path: a message must not show where on this machine something lies."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
 
 
 class Faults:
@@ -183,7 +194,7 @@ class _Reading:
 
     def _date(self, text: str) -> CaptureDate:
         captured = parse_date(text)
-        if captured.day and captured.day > self._today:
+        if captured.taken and captured.taken.date() > self._today:
             raise ValueError(f"{shown(text)} lies in the future")
         return captured
 

@@ -35,7 +35,6 @@ def test_a_folder_gives_its_rows_and_photographs(tmp_path):
     sheet = CsvSheet(folder(tmp_path, "images/a.jpg", "b.jpg"))
     assert [sighting.path for sighting in sheet.sightings()] == ["images/a.jpg", "b.jpg"]
     assert sheet.read("images/a.jpg") == b"images/a.jpg"
-    assert sheet.source == "survey"
 
 
 def test_a_csv_file_stands_for_its_folder(tmp_path):
@@ -44,7 +43,6 @@ def test_a_csv_file_stands_for_its_folder(tmp_path):
     (survey / "metadata.csv").rename(survey / "July.CSV")
     sheet = CsvSheet(survey / "July.CSV")
     assert sheet.read(sheet.sightings()[0].path) == b"a.jpg"
-    assert sheet.source == "July.CSV"
 
 
 def test_the_users_own_path_may_be_a_link(tmp_path):

@@ -62,7 +62,6 @@ def test_an_archive_gives_its_rows_and_photographs(tmp_path, method, top):
     sheet = ZipSheet(written(tmp_path, packed(entries, method=method)))
     assert [sighting.path for sighting in sheet.sightings()] == list(PHOTOGRAPHS)
     assert {path: sheet.read(path) for path in PHOTOGRAPHS} == PHOTOGRAPHS
-    assert sheet.source == "survey.zip"
     assert [path.name for path in tmp_path.iterdir()] == ["survey.zip"]
 
 
