@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -13,17 +14,17 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from app.domain.errors import BadRows, ResightError
-from app.domain.ingestion import ImportReport
+from app.domain.ingestion import ImportReport, RowState
 from app.domain.ports import Snapshot
+from app.domain.survey import SYNTHETIC
 from app.services.evaluate import Evaluation, ScenarioScore
 from app.services.ingest import Plan
-from app.services.match import MatchResult
 from app.services.reindex import Verification
 
-SYNTHETIC = "synthetic"
-_SHOWN_REFUSALS = 20
+_SHOWN = 20
 
 # Where nobody watches, a line is as long as it is: a log must not cut an id short.
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -52,6 +53,11 @@ class Bar:
         self._progress.update(self._task, completed=done, total=total or None)
 
 
+def waiting(label: str, *, quiet: bool) -> AbstractContextManager[object]:
+    """A sign of life for work that cannot say how far it is; silent when ``quiet`` or when nobody watches."""
+    return nullcontext() if quiet or not errors.is_terminal else errors.status(label)
+
+
 def planned(plan: Plan, *, as_json: bool) -> None:
     """A sheet without fault."""
     if as_json:
@@ -67,72 +73,34 @@ def imported(report: ImportReport, *, as_json: bool) -> None:
         return
     counts = ", ".join(f"{count} {state}" for state, count in report.rows.items() if count)
     console.print(f"import {report.import_id} {report.state}: {report.total} rows: {counts}")
-    for row, source_id, reason in report.refused[:_SHOWN_REFUSALS]:
+    for row, source_id, reason in report.refused[:_SHOWN]:
         console.print(f"  row {row} ({source_id}): {reason}", style="yellow", markup=False)
+    _more(console, report.rows.get(RowState.REFUSED, 0))
 
 
-def matched(result: MatchResult, *, as_json: bool) -> None:
-    """Ranked candidates and the receipt."""
-    receipt = result.receipt
+def answered(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """Ranked candidates and the receipt, in the shape of POST /match."""
     if as_json:
-        versions = asdict(receipt)
-        versions["scope"] = {name: value for name, value in versions["scope"].items() if value}
-        _json({"candidates": [asdict(candidate) for candidate in result.candidates], "receipt": versions})
+        _json(answer)
         return
-    table = _candidates()
-    for one in result.candidates:
-        seen = one.annotation
-        facts = (seen.individual, seen.source_id, seen.viewpoint, seen.captured.day, seen.encounter)
-        table.add_row(*_cells(one.rank, one.score, one.same_photograph, *facts, one.days_between))
-    console.print(table)
-    _searched(
-        f"{receipt.searched} of {receipt.gallery} annotations",
-        receipt.removed,
-        sum(receipt.milliseconds.values()),
-        f"ensemble {receipt.ensemble} {receipt.ensemble_version}, catalogue version {receipt.catalogue_version}, "
-        f"index generation {receipt.index_generation}",
-    )
-
-
-def answered(answer: Mapping[str, Any]) -> None:
-    """The same as ``matched`` for an answer that came through the HTTP door."""
-    table, receipt = _candidates(), answer["receipt"]
-    for one in answer["candidates"]:
-        facts = (
-            one["individual"],
-            one["source_id"],
-            one["viewpoint"],
-            one["date"] and one["date"][:10],
-            one["encounter"],
-        )
-        table.add_row(*_cells(one["rank"], one["score"], one["same_photograph"], *facts, one["days_between"]))
-    console.print(table)
-    _searched(
-        f"{receipt['searched']} of {receipt['gallery']} annotations",
-        receipt["removed"],
-        sum(receipt["milliseconds"].values()),
-        "ensemble {name} {version}".format(**receipt["ensemble"]),
-    )
-    if any(one["source_id"].startswith(SYNTHETIC) for one in answer["candidates"]):
-        console.print("These are synthetic animals, drawn by a generator.", style="yellow")
-
-
-def _candidates() -> Table:
-    table = Table(box=None)
+    table, receipt = Table(box=None), answer["receipt"]
     for title in ("rank", "score", "individual", "image", "view", "date", "encounter", "days between"):
         table.add_column(title, overflow="fold")
-    return table
-
-
-def _cells(rank: int, score: float, same: bool, *facts: object) -> list[str]:
-    shown = f"{score:.4f}" + (" (same file)" if same else "")
-    return [str(rank), shown, *("-" if fact is None else str(fact) for fact in facts)]
-
-
-def _searched(what: str, removed: Mapping[str, int], milliseconds: float, versions: str) -> None:
-    left_out = ", ".join(f"{count} by {name}" for name, count in removed.items() if count) or "none"
-    console.print(f"searched {what} (left out: {left_out}) in {milliseconds:.0f} ms; {versions}.", highlight=False)
+    for one in answer["candidates"]:
+        score = f"{one['score']:.4f}" + (" (same file)" if one["same_photograph"] else "")
+        seen = (one["individual"], one["source_id"], one["viewpoint"], one["date"] and one["date"][:10])
+        facts = (one["rank"], score, *seen, one["encounter"], one["days_between"])
+        table.add_row(*("-" if fact is None else Text(str(fact)) for fact in facts))
+    console.print(table)
+    removed = ", ".join(f"{count} by {name}" for name, count in receipt["removed"].items() if count) or "none"
+    searched = f"searched {receipt['searched']} of {receipt['gallery']} annotations (left out: {removed})"
+    took = f"in {sum(receipt['milliseconds'].values()):.0f} ms"
+    ensemble = "ensemble {name} {version}".format(**receipt["ensemble"])
+    versions = "catalogue version {catalogue_version}, index generation {index_generation}".format(**receipt)
+    console.print(f"{searched} {took}; {ensemble}, {versions}.", highlight=False, markup=False)
     console.print("The score orders candidates and is not a probability; the decision is yours.", highlight=False)
+    if any(one["source_id"].startswith(SYNTHETIC) for one in answer["candidates"]):
+        console.print(f"These are {SYNTHETIC} animals, drawn by a generator.", style="yellow")
 
 
 def evaluated(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
@@ -152,13 +120,12 @@ def scored(scores: Iterable[ScenarioScore], *, as_json: bool) -> None:
     columns = ("scenario", "queries", "gallery", "mAP@20", "top-1", "top-20", "other encounter: mAP@20", "top-20")
     table = Table(*columns, box=None)
     for one in scores:
-        other = one.other_encounter
-        figures = [one.score.map20, one.score.top1, one.score.top20]
+        score, other = one.score, one.other_encounter
         table.add_row(
             one.name,
             str(one.queries),
             str(one.gallery),
-            *(f"{value:.4f}" for value in figures),
+            *((f"{score.map20:.4f}", f"{score.top1:.4f}", f"{score.top20:.4f}") if score else ("-", "-", "-")),
             *((f"{other.map20:.4f}", f"{other.top20:.4f}") if other else ("-", "-")),
         )
     console.print(table)
@@ -187,14 +154,35 @@ def verified(found: Verification, *, as_json: bool) -> None:
     console.print("sound" if found.sound else "not sound: `resight reindex` mends the index, never the originals")
 
 
-def failed(error: ResightError) -> None:
-    """One line for an error, and one for each fault of a sheet."""
-    errors.print(f"{error.code}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+def failed(error: ResightError, *, as_json: bool) -> None:
+    """One line for an error, and one for each fault of a sheet; for machines the same on standard output."""
+    _say(f"{error.code}: {error}", style="red")
+    faults = error.faults if isinstance(error, BadRows) else ()
+    if as_json:
+        problem: dict[str, Any] = {"code": error.code, "detail": str(error)}
+        if isinstance(error, BadRows):
+            problem |= {"faults": [asdict(fault) for fault in faults], "total": error.total}
+        _json(problem)
+        return
+    for fault in faults[:_SHOWN]:
+        _say(f"  row {fault.row}, {fault.column}: {fault.reason}")
     if isinstance(error, BadRows):
-        for fault in error.faults[:_SHOWN_REFUSALS]:
-            errors.print(
-                f"  row {fault.row}, {fault.column}: {fault.reason}", markup=False, highlight=False, soft_wrap=True
-            )
+        _more(errors, error.total)
+
+
+def broken(error: OSError) -> None:
+    """One line for a file or a device that cannot be used."""
+    place = f"{error.filename}: " if error.filename else ""
+    _say(f"resight: {place}{error.strerror or error}", style="red")
+
+
+def _say(sentence: str, style: str | None = None) -> None:
+    errors.print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _more(where: Console, total: int) -> None:
+    if total > _SHOWN:
+        where.print(f"  … and {total - _SHOWN} more (--json lists up to 1,000)", highlight=False)
 
 
 def _json(content: Any) -> None:

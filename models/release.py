@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Ensemble, Preprocessing, parse_manifest
+from app.domain.ensemble import Ensemble, Preprocessing, parse_manifest, sealed
 from models.scoring import Row
 
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
@@ -54,7 +54,7 @@ def write_release(
     """Write the files and read the manifest back as the service will. ``facts`` stand at the manifest's top level."""
     folder.mkdir(parents=True, exist_ok=True)
     files = _files(spaces)
-    manifest = {**asdict(title), **facts, "spaces": [_space(plan, files) for plan in spaces]}
+    manifest = sealed({**asdict(title), **facts, "spaces": [_space(plan, files) for plan in spaces]})
     for part in (part for plan in spaces for part in plan.parts):
         (folder / files[_digest(part)]).write_bytes(part.content)
     text = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()

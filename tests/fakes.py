@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ from PIL import Image
 from app.adapters.pillow_images import PillowImages
 from app.domain.catalogue import Annotation, Box, CaptureDate, DatePrecision, Sighting, Viewpoint
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Member, Preprocessing, Space
-from app.domain.errors import BadArchive, ModelUnavailable, ResightError
+from app.domain.errors import BadArchive, ModelUnavailable, Unavailable
 from app.domain.photograph import Photograph
 from app.domain.scenario import Prediction, ScenarioPack
 from app.services.browse import Browse
@@ -98,26 +98,38 @@ class FakeEmbedder:
 
 @dataclass
 class FakeJobs:
-    """The Jobs port: work runs where it is submitted, or is kept for later when ``held``."""
+    """The Jobs port: work runs where it is submitted, or is kept for later when ``held`` or not yet due.
+
+    While another command has the data folder to itself (``taken``), whatever must be alone there is told to wait.
+    """
 
     held: bool = False
+    taken: bool = False
     closed: bool = False
     names: list[str] = field(default_factory=list)
-    errors: list[ResightError] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
     kept: list[Callable[[], object]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
 
-    def submit(self, name: str, work: Callable[[], object]) -> None:
+    def submit(self, name: str, work: Callable[[], object], *, after: float = 0.0) -> None:
         self.names.append(name)
-        if self.held:
+        if after:
+            self.pauses.append(after)
+        if self.held or after:
             self.kept.append(work)
             return
         try:
             work()
-        except ResightError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a job raises is told, never passed on
             self.errors.append(error)
 
     def run(self, work: Callable[[], Any]) -> Any:
+        if self.taken:
+            raise Unavailable("another command is at work")
         return work()
+
+    def stopping(self) -> bool:
+        return self.closed
 
     def release(self) -> None:
         """Run what was kept."""
@@ -158,6 +170,10 @@ class FakeUploads:
         if source.startswith("upload:"):
             self.sheets.pop(source, None)
 
+    def sweep(self, keep: Collection[str]) -> None:
+        for source in set(self.sheets) - set(keep):
+            self.discard(source)
+
 
 @dataclass
 class FakePacks:
@@ -189,11 +205,12 @@ def photo(whale: int, shot: int = 0, *, size: tuple[int, int] = (48, 64), kind: 
 def sighting(row: int, individual: str | None = None, **given: Any) -> Sighting:
     """A row of a sheet, named after its line, seen from the top on a day of 2019 unless given otherwise."""
     taken = given.pop("taken", datetime(2019, 7, 1 + row % 28))
+    captured = CaptureDate(taken, DatePrecision.DAY) if taken else CaptureDate()
     return Sighting(
         source_id=given.pop("source_id", f"image{row:03}"),
         path=given.pop("path", f"{row:03}.png"),
         viewpoint=given.pop("viewpoint", Viewpoint.TOP),
-        captured=CaptureDate(taken, DatePrecision.DAY) if taken else CaptureDate(),
+        captured=given.pop("captured", captured),
         individual=individual,
         row=row,
         **given,
@@ -228,7 +245,7 @@ class World:
 
     def bring(self, rows: Sequence[Sighting], photographs: Sequence[bytes], source: str = "folder:survey") -> int:
         """Import rows with their photographs; returns the import's id."""
-        self.opened[source] = FakeSheet(rows, dict(zip([row.path for row in rows], photographs, strict=True)), source)
+        self.opened[source] = FakeSheet(rows, dict(zip([row.path for row in rows], photographs, strict=True)))
         ingest = self.services.ingest
         import_id = ingest.begin(ingest.plan(source))
         ingest.run(import_id)

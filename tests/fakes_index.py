@@ -146,6 +146,9 @@ class NumpySnapshot:
             best[row, : len(order)] = scores[order]
         return Neighbours(found, best)
 
+    def held(self, space):
+        return np.isin(self.gallery.annotation, list(self._space(space)))
+
     def vectors(self, space: str, annotations: Int64) -> Float32:
         held = self._space(space)
         dimension = len(next(iter(held.values()))) if held else 0
@@ -177,6 +180,8 @@ class NumpyIndex:
             return self._current
 
     def verify(self, source: VectorSource) -> list[str]:
+        if self._current is None:
+            return ["there is no generation yet"]
         held = self.current()
         mine = (held.catalogue_version, held.fingerprints, held.signatures)
         if mine != (source.version(), source.fingerprints(), source.signatures()):

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from app.domain.ensemble import sealed
+
 DIMENSION = 8
 _MAPS = 24
 _EVERY_VIEWPOINT = ["top", "left", "right", "unknown"]
@@ -41,7 +43,7 @@ def build_tiny_ensemble(folder: Path, *, spaces: int = 1, seed: int = 0) -> Path
         "training_data": "none: fixed random filters, for tests only",
         "spaces": parts,
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest), indent=2), encoding="utf-8")
     return folder
 
 

@@ -135,6 +135,9 @@ class FaissSnapshot:
                 ids.append(found)
         return _merged(np.concatenate(cosines, axis=1), np.concatenate(ids, axis=1), k)
 
+    def held(self, space: str) -> Mask:
+        return self._shelf_of(space).number >= 0
+
     def vectors(self, space: str, annotations: Int64) -> Float32:
         shelf = self._shelf_of(space)
         found = np.zeros((len(annotations), shelf.dimension or 0), dtype=np.float32)

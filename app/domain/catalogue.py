@@ -44,8 +44,9 @@ class CaptureDate:
 
     @property
     def day(self) -> date | None:
-        """The calendar day, None when unknown."""
-        return self.taken.date() if self.taken else None
+        """The calendar day, None when it is not known to the day."""
+        exact = self.precision in {DatePrecision.DAY, DatePrecision.SECOND}
+        return self.taken.date() if self.taken and exact else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,13 +122,23 @@ class Ensemble:
         return tuple(space for space in self.spaces if {query, gallery} <= space.viewpoints)
 
 
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with the SHA-256 of everything else in it: a flipped bit in a mean would else be a valid mean."""
+    rest = {name: value for name, value in manifest.items() if name != "sha256"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return {**rest, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
+
+
 def parse_manifest(text: bytes) -> Ensemble:
     """Read a manifest (JSON, UTF-8).
 
-    Raises InvalidInput naming the field that is missing or contradicts another; files are not opened here.
+    Raises InvalidInput when it does not match its own hash, naming the field that is missing or contradicts another;
+    files are not opened here.
     """
     try:
         raw: Mapping[str, Any] = json.loads(text)
+        if sealed(raw)["sha256"] != raw["sha256"]:
+            raise InvalidInput("the manifest does not match its own SHA-256: it was damaged or edited")
         spaces = tuple(_space(part) for part in raw["spaces"])
         ensemble = Ensemble(
             name=str(raw["name"]),

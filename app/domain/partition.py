@@ -34,8 +34,8 @@ class Gallery:
     """Columns of all annotations of one generation, one row an annotation, sorted by ``annotation``.
 
     ``annotation``, ``individual``, ``encounter`` and ``image`` are database keys (NOBODY when there is none),
-    ``viewpoint`` is a position in VIEWPOINTS, ``day`` an ordinal (``date.toordinal``), UNDATED with ``year`` 0 when the
-    date is unknown.
+    ``viewpoint`` is a position in VIEWPOINTS, ``year`` is 0 when unknown, ``day`` is an ordinal (``date.toordinal``),
+    UNDATED when the date is not known to the day.
     """
 
     annotation: Int64
@@ -56,18 +56,14 @@ class Gallery:
         rows = np.minimum(np.searchsorted(self.annotation, annotations), len(self) - 1)
         return np.where(self.annotation[rows] == annotations, rows, -1)
 
-    def partitions(self, space: str, mask: Mask) -> Iterator[Partition]:
-        """The partitions of ``space`` that hold at least one row of ``mask``, in a fixed order."""
-        for viewpoint, year in sorted(set(zip(self.viewpoint[mask].tolist(), self.year[mask].tolist(), strict=True))):
-            yield Partition(space, VIEWPOINTS[viewpoint], year)
-
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The rule that picks the gallery; the default searches everything.
 
-    ``years``, ``since`` and ``until`` (inclusive) leave out undated annotations when given. ``only`` lists the
-    annotations that may be searched at all (a scenario's database), None for no such list.
+    ``years`` leaves out annotations of an unknown year, ``since`` and ``until`` (inclusive) those whose date is not
+    known to the day: they are counted as undated. ``only`` lists the annotations that may be searched at all (a
+    scenario's database), None for no such list.
     """
 
     viewpoints: frozenset[Viewpoint] = frozenset(Viewpoint)
@@ -88,6 +84,9 @@ class Scope:
             raise BadScope("a scope with years needs at least one year")
         if self.since and self.until and self.since > self.until:
             raise BadScope(f"the window ends ({self.until}) before it begins ({self.since})")
+        window = self.since or self.until
+        if window and self.years is not None and not any(self._meets(year) for year in self.years):
+            raise BadScope("none of the years lies in the window")
 
     def excluding(self, *, annotation: int, image: int) -> Scope:
         """This scope without one annotation and every other annotation of its photograph."""
@@ -106,6 +105,10 @@ class Scope:
             mask &= keep
         return Selection(mask, removed)
 
+    def _meets(self, year: int) -> bool:
+        first, last = (self.since or date.min).year, (self.until or date.max).year
+        return first <= year <= last
+
     def _filters(self, gallery: Gallery) -> Iterator[tuple[str, Mask]]:
         if self.only is not None:
             yield "not_listed", np.isin(gallery.annotation, _ids(self.only))
@@ -115,7 +118,8 @@ class Scope:
             yield "year", np.isin(gallery.year, sorted(self.years))
         if self.since or self.until:
             first, last = (self.since or date.min).toordinal(), (self.until or date.max).toordinal()
-            yield "date", (gallery.day != UNDATED) & (gallery.day >= first) & (gallery.day <= last)
+            yield "undated", gallery.day != UNDATED
+            yield "date", (gallery.day >= first) & (gallery.day <= last)
         for name, column, ids in (
             ("encounter", gallery.encounter, self.without_encounters),
             ("individual", gallery.individual, self.without_individuals),

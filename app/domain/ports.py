@@ -5,7 +5,7 @@ A Catalogue method is one transaction, durable before it returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
@@ -80,6 +80,9 @@ class Snapshot(Protocol):
     @property
     def gallery(self) -> Gallery:
         """The columns of all its annotations."""
+
+    def held(self, space: str) -> Mask:
+        """Which gallery rows have a vector in this space; raises SpaceMismatch."""
 
     def search(self, space: str, queries: Float32, mask: Mask, k: int) -> Neighbours:
         """The ``k`` best of the gallery rows in ``mask`` for each query (n, d).
@@ -207,10 +210,6 @@ class Blobs(Protocol):
 class Sheet(Protocol):
     """Rows of a metadata sheet beside its photographs, in a folder or an archive."""
 
-    @property
-    def source(self) -> str:
-        """A name to show: the folder or the archive."""
-
     def sightings(self) -> list[Sighting]:
         """Every row; raises BadRows with all faults of the sheet."""
 
@@ -233,23 +232,35 @@ class Uploads(Protocol):
     """Archives that were posted and wait for their import."""
 
     def store(self, archive: BinaryIO) -> str:
-        """Keep a copy, on disk before this returns; gives its source, ``upload:name``. Raises StorageFull."""
+        """Keep a copy, on disk before this returns; gives its source, ``upload:name``.
+
+        Raises StorageFull, Unavailable.
+        """
 
     def discard(self, source: str) -> None:
-        """Forget an upload whose rows all have a final state; any other source is left alone."""
+        """Forget an upload that no import needs any more; any other source is left alone. Raises Unavailable."""
+
+    def sweep(self, keep: Collection[str]) -> None:
+        """Forget what an earlier run left, whole or in part, except for the sources in ``keep``. Raises Unavailable."""
 
 
 class Jobs(Protocol):
-    """Long work beside the requests: one piece at a time, in order, one process at a time on one data folder."""
+    """Long work beside the requests: one piece at a time, in order, alone on the data folder where it has to be."""
 
-    def submit(self, name: str, work: Callable[[], object]) -> None:
-        """Run ``work`` later; what it raises is logged, since the work itself records how it ended."""
+    def submit(self, name: str, work: Callable[[], object], *, after: float = 0.0) -> None:
+        """Run ``work`` later, not before ``after`` seconds; what it raises is logged: it records itself how it ended."""
 
     def run(self, work: Callable[[], T]) -> T:
-        """Run ``work`` now, after whatever another process is doing; returns its answer or raises its error."""
+        """Run ``work`` now, alone on the data folder: after whatever another process is doing there.
+
+        Returns its answer or raises its error; raises Unavailable when a stop comes before its turn.
+        """
+
+    def stopping(self) -> bool:
+        """Whether ``close`` was called: work under way leaves the rest of it to the next start, within seconds."""
 
     def close(self) -> None:
-        """Wait for the piece of work under way; what has not begun is left for the next start."""
+        """Ask the piece of work under way to stop and wait for it; what has not begun is left for the next start."""
 
 
 class ScenarioPacks(Protocol):

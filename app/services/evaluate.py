@@ -13,7 +13,7 @@ from app.domain import measures, ranking
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import BadScenario
 from app.domain.measures import Score
-from app.domain.partition import VIEWPOINTS, Gallery, Int64
+from app.domain.partition import VIEWPOINTS, Gallery, Int64, Scope
 from app.domain.ports import Catalogue, Embedder, Neighbours, ScenarioPacks, Snapshot, VectorIndex
 from app.domain.scenario import (
     MAX_ROWS,
@@ -21,7 +21,6 @@ from app.domain.scenario import (
     Query,
     Scenario,
     ScenarioPack,
-    Truth,
     check_pack,
     check_predictions,
 )
@@ -30,12 +29,12 @@ from app.services.rank import current_snapshot, rank
 
 @dataclass(frozen=True, slots=True)
 class ScenarioScore:
-    """What one scenario, or all pooled, reached; ``other_encounter`` is None when the pack has no such truth."""
+    """What one scenario, or all pooled, reached; a score is None when the truth that it needs was not given."""
 
     name: str
     queries: int
     gallery: int
-    score: Score
+    score: Score | None
     other_encounter: Score | None
 
 
@@ -120,15 +119,15 @@ class Evaluate:
     def _predict(self, scenario: Scenario, ids: Mapping[str, int], snapshot: Snapshot) -> Iterator[Prediction]:
         gallery = snapshot.gallery
         names = {ids[name]: name for name in scenario.gallery}
-        mask = np.isin(gallery.annotation, np.fromiter(names, np.int64, len(names)))
-        if np.count_nonzero(mask) != len(names):
+        chosen = Scope(only=frozenset(names)).select(gallery)
+        if chosen.size != len(names):
             raise BadScenario(f"{scenario.scenario_id}: the index is older than the catalogue; run reindex")
         for viewpoint, queries in _by_viewpoint(scenario, ids, gallery).items():
             asked = np.array([ids[query.image_id] for query in queries], np.int64)
             spaces = [space for space in self.embedder.ensemble.spaces if viewpoint in space.viewpoints]
             vectors = {space.name: snapshot.vectors(space.name, asked) for space in spaces}
             depth = MAX_ROWS + _most_of_one_image(gallery, asked)
-            found = rank(snapshot, self.embedder.ensemble, viewpoint, vectors, mask, depth)
+            found = rank(snapshot, self.embedder.ensemble, viewpoint, vectors, chosen.mask, depth)
             for row, query in enumerate(queries):
                 yield from _rows(query, asked[row], _one(found, row), gallery, names)
 
@@ -165,11 +164,15 @@ def _rows(
 
 
 def _scored(name: str, scenarios: list[Scenario], rows: list[Prediction], pack: ScenarioPack) -> ScenarioScore:
-    other: Truth | None = pack.other_encounter
     return ScenarioScore(
         name=name,
         queries=sum(len(scenario.queries) for scenario in scenarios),
         gallery=max(len(scenario.gallery) for scenario in scenarios),
-        score=measures.score(scenarios, rows, pack.truth),
-        other_encounter=measures.score(scenarios, rows, other) if other is not None else None,
+        score=_known(measures.score(scenarios, rows, pack.truth)),
+        other_encounter=_known(measures.score(scenarios, rows, pack.other_encounter or {})),
     )
+
+
+def _known(score: Score) -> Score | None:
+    """No query with a match in the truth is no score: 0 would be a measurement."""
+    return score if score.queries else None

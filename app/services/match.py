@@ -232,10 +232,7 @@ class Match:
 
 
 def _comparable(query: _Query, snapshot: Snapshot, ensemble: Ensemble) -> Selection:
-    chosen = query.scope.select(snapshot.gallery)
-    mask = comparable(snapshot.gallery, ensemble, query.viewpoint, chosen.mask)
-    lost = chosen.size - int(np.count_nonzero(mask))
-    return Selection(mask, chosen.removed | ({"no_common_space": lost} if lost else {}))
+    return comparable(snapshot, ensemble, query.viewpoint, query.scope.select(snapshot.gallery))
 
 
 def _days(one: date | None, other: date | None) -> int | None:

@@ -11,7 +11,7 @@ from app.domain import ranking
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Ensemble, Float32, Space
 from app.domain.errors import IndexUnavailable
-from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask
+from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask, Selection
 from app.domain.ports import Embedder, Neighbours, Snapshot, VectorIndex
 
 # With several spaces each proposes this many times k candidates; the union is scored in all of them.
@@ -38,10 +38,19 @@ def rank(
     return ranking.merge(parts, k)
 
 
-def comparable(gallery: Gallery, ensemble: Ensemble, viewpoint: Viewpoint, mask: Mask) -> Mask:
-    """The rows of ``mask`` whose viewpoint some space can compare with the query's."""
-    able = [i for i, other in enumerate(VIEWPOINTS) if ensemble.spaces_for(viewpoint, other)]
-    return mask & np.isin(gallery.viewpoint, able)
+def comparable(snapshot: Snapshot, ensemble: Ensemble, viewpoint: Viewpoint, selection: Selection) -> Selection:
+    """What is left of a selection when only rows that ``rank`` can find count; the others are counted as removed.
+
+    A row is lost when no space serves both its viewpoint and the query's, or when it has no vector in such a space.
+    """
+    served, embedded = np.zeros_like(selection.mask), np.zeros_like(selection.mask)
+    for spaces, part in _groups(snapshot.gallery, ensemble, viewpoint, selection.mask):
+        served |= part
+        for space in spaces:
+            embedded |= part & snapshot.held(space.name)
+    lost = {"no_common_space": selection.mask & ~served, "no_vector": served & ~embedded}
+    counts = {name: int(np.count_nonzero(rows)) for name, rows in lost.items() if rows.any()}
+    return Selection(embedded, selection.removed | counts)
 
 
 def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
@@ -51,6 +60,8 @@ def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
     """
     snapshot = index.current()
     wanted = {space.name: space.fingerprint for space in embedder.active_spaces()}
+    if not snapshot.fingerprints:
+        raise IndexUnavailable("nothing is indexed yet; import a catalogue first")
     if dict(snapshot.fingerprints) != wanted:
         raise IndexUnavailable("the index holds vectors of another ensemble; run `resight reindex`")
     return snapshot

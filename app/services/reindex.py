@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
-from app.domain.errors import IndexUnavailable, ResightError
+from app.domain.errors import IndexUnavailable, ModelUnavailable, ResightError
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.telemetry import ANNOTATIONS, GENERATION
 
 _BATCH = 64
+_COUNTED = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What a read-only check found: one sentence a fault, and how many annotations still lack a vector, by space."""
 
+    ensemble: tuple[str, ...]
     index: tuple[str, ...]
     originals: tuple[str, ...]
     lacking: dict[str, int]
@@ -26,7 +28,7 @@ class Verification:
     @property
     def sound(self) -> bool:
         """Whether nothing is missing, changed or stale."""
-        return not (self.index or self.originals or any(self.lacking.values()))
+        return not (self.ensemble or self.index or self.originals or any(self.lacking.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,17 @@ class Reindex:
                     progress(done)
         return self.refresh()
 
+    def load(self) -> bool:
+        """Serve the stored vectors if they are of this ensemble; says whether all are there, so that none is left to embed.
+
+        Raises Unavailable.
+        """
+        wanted = {space.name: space.fingerprint for space in self.embedder.active_spaces()}
+        if dict(self.catalogue.fingerprints()) != wanted:
+            return False
+        self.refresh()
+        return not any(self.catalogue.missing_vectors(space, 1) for space in wanted)
+
     def refresh(self) -> Snapshot:
         """Build and swap in what changed in the catalogue, from stored vectors alone."""
         snapshot = self.index.refresh(self.catalogue)
@@ -82,14 +95,24 @@ class Reindex:
 
     def verify(self) -> Verification:
         """Read-only: compare originals and index with the catalogue; nothing is mended."""
+        held = self.catalogue.fingerprints()
         return Verification(
+            ensemble=tuple(self._foreign(held)),
             index=tuple(self.index.verify(self.catalogue)),
             originals=tuple(self.blobs.faults(self.catalogue.image_shas())),
-            lacking={
-                space.name: len(self.catalogue.missing_vectors(space.name, 1_000_000))
-                for space in self.embedder.ensemble.spaces
-            },
+            lacking={space: len(self.catalogue.missing_vectors(space, _COUNTED)) for space in held},
         )
+
+    def _foreign(self, held: Mapping[str, str]) -> Iterator[str]:
+        try:
+            wanted = {space.name: space.fingerprint for space in self.embedder.active_spaces()}
+        except ModelUnavailable as error:
+            yield f"the ensemble cannot be loaded: {error}"
+            return
+        if not held:
+            yield "the catalogue holds no vectors of any ensemble: nothing was imported into this data folder"
+        elif dict(held) != wanted:
+            yield "the catalogue's vectors are of another ensemble than the one in force; run `resight reindex`"
 
     def _behind(self) -> bool:
         try:

@@ -11,7 +11,7 @@ import pytest
 from app.adapters.onnx_embedder import PRECISION, OnnxEmbedder
 from app.adapters.pillow_images import PillowImages
 from app.domain.catalogue import Box
-from app.domain.ensemble import Space
+from app.domain.ensemble import Space, sealed
 from app.domain.errors import BadImage, SpaceMismatch
 from app.domain.photograph import Photograph
 from tests.tiny_ensemble import build_tiny_ensemble
@@ -157,7 +157,7 @@ def test_members_of_one_recipe_share_their_input(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     first, second = manifest["spaces"][0]["members"]
     second["preprocessing"] = first["preprocessing"]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest)))
     calls = []
 
     def counted(*arguments):
@@ -174,7 +174,7 @@ def test_member_of_two_spaces_is_computed_once(tmp_path):
     folder = build_tiny_ensemble(tmp_path / "two", spaces=2)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["spaces"][1]["members"] = manifest["spaces"][0]["members"]
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest)))
     calls = []
 
     def counted(*arguments):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Fit, parse_manifest
+from app.domain.ensemble import Fit, parse_manifest, sealed
 from app.domain.errors import InvalidInput
 
 MEMBER = {
@@ -45,7 +45,7 @@ MANIFEST = {
 
 
 def parsed(manifest: object):
-    return parse_manifest(json.dumps(manifest).encode())
+    return parse_manifest(json.dumps(sealed(manifest)).encode())
 
 
 def changed(*path: object, value: object) -> dict:
@@ -67,13 +67,22 @@ RECIPE = (*FIRST, "preprocessing")
 
 def test_a_manifest_gives_its_ensemble():
     """Spaces, members, weights and recipes are read, and the release is named by its bytes."""
-    text = json.dumps(MANIFEST).encode()
+    text = json.dumps(sealed(MANIFEST)).encode()
     ensemble = parse_manifest(text)
     assert ensemble.manifest_sha256 == hashlib.sha256(text).hexdigest()
     assert [space.name for space in ensemble.spaces] == ["body", "side"]
     assert [member.name for member in ensemble.members] == ["lite0", "lite1", "lite0"]
     assert (ensemble.spaces[0].dimension, ensemble.spaces[0].weight, ensemble.spaces[1].weight) == (5, 1.0, 0.5)
     assert ensemble.members[0].preprocessing.fit is Fit.SQUASH
+
+
+def test_a_manifest_that_was_changed_after_its_sealing_is_refused():
+    """A mean that one flipped bit made another mean is still a valid mean: only the hash gives it away."""
+    edited = {**sealed(MANIFEST), "version": "2"}
+    with pytest.raises(InvalidInput, match="does not match its own SHA-256"):
+        parse_manifest(json.dumps(edited).encode())
+    with pytest.raises(InvalidInput, match="lacks the field 'sha256'"):
+        parse_manifest(json.dumps(MANIFEST).encode())
 
 
 def test_spaces_serve_pairs_of_viewpoints():

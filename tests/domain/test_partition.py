@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import BadScope
-from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Partition, Scope
+from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Scope
 
 
 def column(*values: int) -> np.ndarray:
@@ -92,14 +92,18 @@ def test_a_scope_that_can_hold_nothing_is_refused(arguments):
         Scope(**arguments)
 
 
-def test_partitions_of_a_selection():
-    """A search opens only the partitions that hold something of its scope, in a fixed order."""
-    mask = Scope(since=date(2018, 1, 1)).select(GALLERY).mask
-    assert list(GALLERY.partitions("body", mask)) == [
-        Partition("body", Viewpoint.TOP, 2018),
-        Partition("body", Viewpoint.TOP, 2019),
-        Partition("body", Viewpoint.LEFT, 2018),
-    ]
+def test_a_date_that_is_not_known_to_the_day_is_counted_as_undated():
+    """A window cannot tell whether such an annotation lies in it, and says so instead of guessing."""
+    chosen = Scope(since=date(1990, 1, 1)).select(GALLERY)
+    assert chosen.removed["undated"] == int(np.count_nonzero(GALLERY.day == UNDATED)) > 0
+    assert chosen.removed["date"] == 0
+
+
+def test_years_outside_the_window_are_a_contradiction():
+    """A scope that can never hold an annotation is refused, not answered with an empty list."""
+    with pytest.raises(BadScope, match="none of the years"):
+        Scope(years=frozenset({2017}), since=date(2018, 1, 1))
+    assert Scope(years=frozenset({2017, 2018}), since=date(2018, 6, 1), until=date(2018, 7, 1)).years
 
 
 def test_rows_of_annotations():
@@ -112,4 +116,3 @@ def test_an_empty_gallery():
     assert len(EMPTY) == 0
     assert EMPTY.rows_of(column(1, 2)).tolist() == [-1, -1]
     assert Scope(since=date(2018, 1, 1), only=frozenset({1})).select(EMPTY).size == 0
-    assert list(EMPTY.partitions("body", Scope().select(EMPTY).mask)) == []

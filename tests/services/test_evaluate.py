@@ -50,6 +50,13 @@ def test_a_pack_without_the_second_truth_has_no_second_score(world):
     assert world.services.evaluate(pack(world, other=False)).pooled.other_encounter is None
 
 
+def test_a_pack_without_truth_has_no_score(world):
+    """What nobody knows is not a score of 0."""
+    asked = pack(world)
+    found = world.services.evaluate(ScenarioPack(asked.scenarios)).pooled
+    assert (found.score, found.other_encounter, found.queries) == (None, None, 4)
+
+
 def test_predictions_are_what_a_match_answers(world):
     """The same candidates with the same scores as the online answer to the same annotation."""
     evaluation = world.services.evaluate(pack(world))

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 import pytest
 
-from app.domain.catalogue import Box, Viewpoint
+from app.domain.catalogue import Box, CaptureDate, DatePrecision, Viewpoint
 from app.domain.errors import (
     BadFormat,
     BadScope,
@@ -129,6 +129,18 @@ def test_days_between_need_two_dates(world):
     assert known.candidates[0].days_between == (known.candidates[0].annotation.captured.day - date(2019, 7, 1)).days
     unknown = world.services.match(MatchRequest(photograph=photo(2, 9)))
     assert unknown.candidates[0].days_between is None
+
+
+def test_a_year_is_no_day(world):
+    """A photograph known only by its year is no distance in days away, and shows no first of January."""
+    world.bring(
+        [sighting(90, "old", captured=CaptureDate(datetime(2019, 1, 1), DatePrecision.YEAR))], [photo(9)], "folder:old"
+    )
+    request = MatchRequest(photograph=photo(9, 1), captured=date(2019, 7, 1), limit=1)
+    (candidate,) = world.services.match(request).candidates
+    assert (candidate.annotation.individual, candidate.days_between) == ("old", None)
+    windowed = world.services.match(MatchRequest(photograph=photo(9, 1), scope=Scope(since=date(2000, 1, 1))))
+    assert windowed.receipt.removed["undated"] == 1
 
 
 def test_the_scope_holds(world):

@@ -5,7 +5,7 @@ import pytest
 
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import IndexUnavailable
-from app.domain.partition import VIEWPOINTS
+from app.domain.partition import VIEWPOINTS, Selection
 from app.services.rank import comparable, current_snapshot, rank
 from tests.fakes import World, one_space, photo, sighting, two_spaces
 
@@ -44,7 +44,7 @@ def test_ranking_equals_brute_force(world, viewpoint):
     wanted = expected(world, viewpoint, vectors)
     assert found.annotations[0].tolist() == [annotation for annotation, _ in wanted][:8]
     assert found.cosines[0] == pytest.approx([cosine for _, cosine in wanted][:8], abs=1e-6)
-    assert comparable(snapshot.gallery, ensemble, viewpoint, everything).sum() == len(wanted)
+    assert comparable(snapshot, ensemble, viewpoint, Selection(everything)).size == len(wanted)
 
 
 def test_a_short_gallery_fills_up_with_nobody(world):
@@ -71,6 +71,27 @@ def test_no_vector_no_neighbours(world):
     snapshot = world.index.current()
     everything = np.ones(len(snapshot.gallery), np.bool_)
     assert rank(snapshot, world.embedder.ensemble, Viewpoint.TOP, {}, everything, 3).annotations.shape == (0, 0)
+
+
+def test_rows_without_a_vector_are_not_said_to_be_searched(world):
+    """What a space serves but has not embedded cannot be found, so it is counted as left out."""
+    world.embedder.loaded = one_space(size=5)
+    (space,) = world.embedder.active_spaces()
+    world.catalogue.use_spaces([space])
+    world.catalogue.add_vectors(space.name, {3: np.eye(1, space.dimension, dtype=np.float32)[0]})
+    snapshot = world.index.refresh(world.catalogue)
+    everything = Selection(np.ones(len(snapshot.gallery), np.bool_))
+    left = comparable(snapshot, world.embedder.ensemble, Viewpoint.TOP, everything)
+    assert snapshot.gallery.annotation[left.mask].tolist() == [3]
+    assert left.removed == {"no_vector": len(snapshot.gallery) - 1}
+
+
+def test_an_empty_index_says_that_nothing_is_indexed(world):
+    """Before the first import there is no ensemble to be of another kind."""
+    empty = World(one_space())
+    empty.index.refresh(empty.catalogue)
+    with pytest.raises(IndexUnavailable, match="nothing is indexed"):
+        current_snapshot(empty.index, empty.embedder)
 
 
 def test_an_index_of_another_ensemble_is_not_searched(world):

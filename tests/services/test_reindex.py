@@ -109,3 +109,14 @@ def test_verify_names_each_fault_and_mends_none(world):
         found = reindex.verify()
         assert not found.sound
         assert (len(found.index), len(found.originals), found.lacking) == (1, 1, {"colours": 10})
+
+
+def test_verify_tells_that_the_catalogue_is_of_another_ensemble(world):
+    """Whatever cannot be matched is not sound: vectors of another ensemble, none at all, or no ensemble."""
+    world.embedder.loaded = one_space(size=5)
+    found = world.services.reindex.verify()
+    assert (found.sound, found.index) == (False, ())
+    assert "another ensemble" in found.ensemble[0]
+    world.embedder.broken = "a member is missing"
+    assert "a member is missing" in world.services.reindex.verify().ensemble[0]
+    assert "no vectors" in World().services.reindex.verify().ensemble[0]
