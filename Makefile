@@ -11,7 +11,7 @@ INSTALL    = $(PIP) install --require-hashes -r $(1) && $(PIP) install --no-deps
 QUICK     := not slow and not train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop serve test test-all coverage check format bench lock clean
+.PHONY: help demo demo-stop serve test test-all test-train coverage check format bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(VENV)/.installed-dev ## set up and run the quick suite
 
 test-all: $(VENV)/.installed-dev ## the quick suite and the slow one (training excepted)
 	$(BIN)/python -m pytest -m "not train" $(TESTS)
+
+test-train: $(VENV)/.installed-train ## the training tests, with the [train] extra
+	$(BIN)/python -m pytest -m train $(TESTS)/models
 
 coverage: $(VENV)/.installed-dev ## lines and branches of domain and services
 	$(BIN)/python -m pytest -m "$(QUICK)" --cov --cov-report=term $(TESTS)
@@ -71,3 +74,8 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 $(VENV)/.installed-dev: requirements-dev.txt pyproject.toml | $(BIN)/python
 	$(call INSTALL,requirements-dev.txt)
 	@touch $@ $(VENV)/.installed
+
+# Torch is pinned in pyproject.toml and not by hash: which build of it is right depends on the machine.
+$(VENV)/.installed-train: $(VENV)/.installed-dev
+	$(PIP) install --no-build-isolation --editable ".[train]"
+	@touch $@
