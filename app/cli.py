@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from app import cli_show as show
 from app.bootstrap import bootstrap, make_survey
-from app.config import Settings, settings_page
+from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
 from app.domain.partition import Scope
@@ -21,11 +22,60 @@ from app.domain.survey import SurveyPlan
 from app.services.bundle import Services
 from app.services.match import GroupBy, MatchRequest
 from app.telemetry import set_up_logging
+from app.web import shapes
 
-app = typer.Typer(name="resight", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+_JSON = "resight.json"
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+class Commands(TyperGroup):
+    """All commands: an error that was raised on purpose, or one of a disk, is told in sentences and exits with 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except ResightError as error:
+            show.failed(error, as_json=bool(ctx.meta.get(_JSON)))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            show.broken(error)
+        raise typer.Exit(2)
+
+
+def _remembered(ctx: typer.Context, wanted: bool) -> bool:
+    # Errors leave a command by another door than answers: there, too, a machine must get JSON.
+    ctx.meta[_JSON] = wanted
+    return wanted
+
+
+# Without torch a command that trains would only fail: it is not listed, and the help says what is missing.
+_TRAINS = find_spec("torch") is not None
+_NO_TRAINING = "Training (train, adapt, export, pretrained) is not installed: pip install 'resight\\[train]' adds it."
+
+app = typer.Typer(
+    name="resight",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog=None if _TRAINS else _NO_TRAINING,
+)
+
+Json = Annotated[bool, typer.Option("--json", callback=_remembered, help="Print JSON instead of tables.")]
 Data = Annotated[Path | None, typer.Option(help="Data folder; by default RESIGHT_DATA, then .data")]
+
+
+def _day(text: str) -> Any:
+    return typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help=text)
+
+
+def _several(text: str, least: int | None = None, most: int | None = None) -> Any:
+    return typer.Option(help=f"{text} May be given more than once.", min=least, max=most)
+
+
+def _date(given: datetime | None) -> date | None:
+    return given.date() if given else None
 
 
 @app.callback()
@@ -44,7 +94,7 @@ def serve(
 
     from app.main import create_app
 
-    settings = _settings(data=data, host=host, port=port)
+    settings = read_settings(data=data, host=host, port=port)
     set_up_logging(as_json=settings.log_json, level=settings.log_level)
     uvicorn.run(
         create_app(bootstrap(settings), settings),
@@ -66,7 +116,8 @@ def import_(
 ) -> None:
     """Import a catalogue: every fault is told with row and column before anything is written."""
     services = _services(data)
-    plan = services.ingest.plan(f"path:{source.resolve()}", decode=dry_run)
+    with show.Bar("checking", quiet=json) as bar:
+        plan = services.ingest.plan(f"path:{source.resolve()}", decode=dry_run, progress=bar.at)
     if dry_run:
         show.planned(plan, as_json=json)
         return
@@ -81,32 +132,46 @@ def match(
     photograph: Annotated[Path | None, typer.Argument(help="The photograph to recognise.")] = None,
     annotation: Annotated[str | None, typer.Option(help="Instead: a catalogued image_id.")] = None,
     viewpoint: Annotated[Viewpoint | None, typer.Option(help="The side seen in the photograph.")] = None,
-    date: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="When it was taken.")] = None,
-    against: Annotated[list[Viewpoint] | None, typer.Option(help="Viewpoints to search; all by default.")] = None,
-    year: Annotated[list[int] | None, typer.Option(help="Years to search; all by default.")] = None,
-    without_own_encounter: Annotated[bool, typer.Option(help="Leave out the annotation's own encounter.")] = False,
+    date: Annotated[datetime | None, _day("When it was taken; by default what its file says.")] = None,
+    viewpoints: Annotated[list[Viewpoint] | None, _several("A viewpoint to search; all by default.")] = None,
+    years: Annotated[list[int] | None, _several("A year to search; all by default.", 1, 9999)] = None,
+    since: Annotated[datetime | None, _day("Search from this day on.")] = None,
+    until: Annotated[datetime | None, _day("Search up to this day.")] = None,
+    exclude_encounters: Annotated[list[str] | None, _several("An encounter to leave out.")] = None,
+    exclude_individuals: Annotated[list[str] | None, _several("An individual to leave out.")] = None,
+    exclude_annotations: Annotated[list[str] | None, _several("An annotation to leave out, by its image_id.")] = None,
+    exclude_own_encounter: Annotated[
+        bool, typer.Option("--exclude-own-encounter", help="Leave out the annotation's own encounter.")
+    ] = False,
     group_by: Annotated[GroupBy, typer.Option(help="What a line stands for.")] = GroupBy.ANNOTATION,
     limit: Annotated[int, typer.Option(help="How many candidates.")] = 20,
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Find the catalogued annotations that look most like a photograph."""
+    """Find the catalogued annotations that look most like a photograph; the options are the fields of POST /match."""
     services = _services(data)
     services.reindex.catch_up()
+    number = services.browse.annotation_id
     request = MatchRequest(
         photograph=photograph.read_bytes() if photograph else None,
-        annotation_id=services.browse.annotation_id(annotation) if annotation else None,
+        annotation_id=number(annotation) if annotation else None,
         viewpoint=viewpoint,
-        captured=date.date() if date else None,
+        captured=_date(date),
         scope=Scope(
-            viewpoints=frozenset(against) if against else frozenset(Viewpoint),
-            years=frozenset(year) if year else None,
+            viewpoints=frozenset(viewpoints or Viewpoint),
+            years=frozenset(years or ()) or None,
+            since=_date(since),
+            until=_date(until),
+            without_annotations=frozenset(number(name) for name in exclude_annotations or ()),
         ),
-        without_own_encounter=without_own_encounter,
+        without_encounters=frozenset(exclude_encounters or ()),
+        without_individuals=frozenset(exclude_individuals or ()),
+        without_own_encounter=exclude_own_encounter,
         limit=limit,
         group_by=group_by,
     )
-    show.matched(services.match(request), as_json=json)
+    answer = shapes.match_answer(request, services.match(request))
+    show.answered(answer.model_dump(mode="json"), as_json=json)
 
 
 @app.command()
@@ -123,7 +188,9 @@ def evaluate(
         show.scored(services.evaluate.predictions(scenarios, predictions), as_json=json)
         return
     services.reindex.catch_up()
-    show.evaluated(services.evaluate.folder(scenarios, out), out, as_json=json)
+    with show.waiting("ranking", quiet=json):
+        evaluation = services.evaluate.folder(scenarios, out)
+    show.evaluated(evaluation, out, as_json=json)
 
 
 @app.command()
@@ -138,7 +205,9 @@ def reindex(data: Data = None, json: Json = False) -> None:
 @app.command()
 def verify(data: Data = None, json: Json = False) -> None:
     """Compare originals, vectors and index with the catalogue; mends nothing, exits with 1 when something is wrong."""
-    found = _services(data).reindex.verify()
+    services = _services(data)
+    with show.waiting("reading every file", quiet=json):
+        found = services.reindex.verify()
     show.verified(found, as_json=json)
     if not found.sound:
         raise typer.Exit(1)
@@ -184,24 +253,14 @@ def demo(
 
 
 def main() -> None:
-    """The entry point: adds the commands of installed packages and turns errors into one clear line."""
-    for command in entry_points(group="resight.commands"):
-        with suppress(ImportError):  # training is an extra: without torch its commands are simply not there
+    """The entry point, with the commands of installed packages beside the service's own."""
+    for command in entry_points(group="resight.commands") if _TRAINS else ():
+        with suppress(ImportError):  # a package half taken away must not take the service with it
             app.add_typer(command.load(), name=None)
-    try:
-        app()
-    except ResightError as error:
-        show.failed(error)
-        sys.exit(2)
-    except OSError as error:
-        sys.exit(f"resight: {error}")
-
-
-def _settings(**given: object) -> Settings:
-    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    app()
 
 
 def _services(data: Path | None) -> Services:
-    settings = _settings(data=data)
+    settings = read_settings(data=data)
     set_up_logging(as_json=settings.log_json, level="WARNING")
     return bootstrap(settings)

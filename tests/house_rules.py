@@ -56,11 +56,12 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
             "app.services",
             "app.bootstrap",
             "app.config",
+            "app.web.shapes",
             "app.main",
             "app.cli",
             "app.cli_",
         ),
-        "a command runs the same services as HTTP: it names no adapter",
+        "a command runs the same services as HTTP and answers in the same shapes: it names no adapter",
     ),
     "app.__main__": (("app.cli",), "python -m app is the command, nothing more"),
     "models": (

@@ -19,6 +19,9 @@ from app.domain.catalogue import CaptureDate, DatePrecision, Sighting, Viewpoint
 from app.domain.errors import InvalidInput
 from app.domain.scenario import Query, Scenario, ScenarioPack
 
+SYNTHETIC = "synthetic"
+"""How every id of a made-up survey begins: by it a reader can tell what a catalogue is made of."""
+
 LAST_YEAR = 2024
 OUTING = 32
 """Photographs of one outing; its encounters are of different individuals."""
@@ -83,9 +86,9 @@ def shot(plan: SurveyPlan, number: int) -> Shot:
 
 
 def sighting(plan: SurveyPlan, made: Shot) -> Sighting:
-    """What the sheet says of a photograph: contest-style ids that begin with ``synthetic``."""
-    name = f"synthetic-individual-{made.individual + 1:0{max(3, len(str(plan.individuals)))}d}"
-    source_id = f"synthetic{made.number:06d}"
+    """What the sheet says of a photograph: contest-style ids that begin with ``SYNTHETIC``."""
+    name = f"{SYNTHETIC}-individual-{made.individual + 1:0{max(3, len(str(plan.individuals)))}d}"
+    source_id = f"{SYNTHETIC}{made.number:06d}"
     return Sighting(
         source_id=source_id,
         path=f"images/{source_id}.jpg",

@@ -14,7 +14,7 @@ from app.web import problems
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# The page loads nothing from elsewhere and runs no script; only the interactive API documentation needs more.
+# The page loads nothing from elsewhere and runs no script.
 POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"

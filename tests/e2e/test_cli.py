@@ -1,0 +1,188 @@
+"""The command line as a person runs it, on everything that bootstrap wires."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.web.schemas import MatchAnswer
+
+PHOTOGRAPHS = 64
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    """What a command prints on standard output; it must end with ``code``."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+def answer(*arguments: object) -> MatchAnswer:
+    """The answer of a match, in the very shape of POST /match."""
+    return MatchAnswer.model_validate_json(run("match", *arguments, "--json"))
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metadata.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def rewrite(folder: Path, changed: list[dict[str, str]]) -> None:
+    with (folder / "metadata.csv").open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, changed[0].keys())
+        writer.writeheader()
+        writer.writerows(changed)
+
+
+@pytest.fixture
+def imported(survey) -> Path:
+    """The survey, in the catalogue."""
+    run("import", survey)
+    return survey
+
+
+def test_an_import_is_tried_made_and_made_again(survey, tmp_path):
+    """A dry run writes nothing, an import every row, the same import again adds none."""
+    assert json.loads(run("import", survey, "--dry-run", "--json")) == {"rows": PHOTOGRAPHS, "faults": 0}
+    assert not list((tmp_path / "data" / "originals").glob("**/*.jpg"))
+    first = json.loads(run("import", survey, "--json"))
+    assert (first["state"], first["rows"]) == ("done", {"indexed": PHOTOGRAPHS})
+    again = json.loads(run("import", survey, "--json"))
+    assert again["rows"] == {"unchanged": PHOTOGRAPHS}
+    assert f"{PHOTOGRAPHS} unchanged" in run("import", survey)
+
+
+def test_a_photograph_is_recognised_and_told_in_tables_and_json(imported):
+    """The catalogued photograph itself comes first; what was searched stands in the receipt."""
+    photograph = imported / rows(imported)[0]["path"]
+    found = answer(photograph, "--viewpoint", rows(imported)[0]["viewpoint"], "--limit", 5)
+    best = found.candidates[0]
+    assert (best.source_id, best.same_photograph, len(found.candidates)) == (rows(imported)[0]["image_id"], True, 5)
+    assert found.receipt.gallery == found.receipt.searched == PHOTOGRAPHS
+    shown = run("match", photograph)
+    assert best.source_id in shown
+    assert "(same file)" in shown
+    assert "These are synthetic animals" in shown
+
+
+def test_every_filter_of_the_service_is_an_option(imported):
+    """Scope and exclusions leave out what they name and are told in the receipt."""
+    asked = rows(imported)[0]
+    plain = answer("--annotation", asked["image_id"])
+    assert asked["image_id"] not in {one.source_id for one in plain.candidates}
+    found = answer("--annotation", asked["image_id"], "--exclude-own-encounter", "--limit", 100)
+    assert asked["encounter_id"] not in {one.encounter for one in found.candidates}
+    assert found.receipt.scope.excluded_own_encounter
+    year, other = asked["date"][:4], next(row for row in rows(imported) if row["whale_id"] != asked["whale_id"])
+    options = {
+        "--viewpoints": ("top", lambda one: one.viewpoint == "top"),
+        "--years": (year, lambda one: one.date.startswith(year)),
+        "--since": (f"{year}-01-01", lambda one: one.date >= year),
+        "--until": (f"{year}-12-31", lambda one: one.date[:4] <= year),
+        "--exclude-encounters": (other["encounter_id"], lambda one: one.encounter != other["encounter_id"]),
+        "--exclude-individuals": (other["whale_id"], lambda one: one.individual != other["whale_id"]),
+        "--exclude-annotations": (other["image_id"], lambda one: one.source_id != other["image_id"]),
+    }
+    for option, (value, holds) in options.items():
+        found = answer("--annotation", asked["image_id"], option, value, "--limit", 100)
+        assert found.candidates, option
+        assert all(holds(one) for one in found.candidates), option
+    grouped = answer("--annotation", asked["image_id"], "--group-by", "individual")
+    assert len({one.individual for one in grouped.candidates}) == len(grouped.candidates)
+    both = answer("--annotation", asked["image_id"], "--viewpoints", "left", "--viewpoints", "right")
+    assert {one.viewpoint for one in both.candidates} == {"left", "right"}
+
+
+def test_scenarios_are_evaluated_and_predictions_scored(imported, tmp_path):
+    """The figures of an evaluation are those of its own prediction file; a faulty file is refused in a sentence."""
+    scenarios, predictions = imported / "scenarios", tmp_path / "predictions.csv"
+    evaluation = json.loads(run("evaluate", scenarios, "--out", predictions, "--json"))
+    scores = json.loads(run("evaluate", scenarios, "--predictions", predictions, "--json"))
+    assert scores == [*evaluation["scenarios"], evaluation["pooled"]]
+    assert 0 < evaluation["pooled"]["score"]["map20"] <= 1
+    assert "mAP@20" in run("evaluate", scenarios, "--out", predictions)
+    predictions.write_text(predictions.read_text() + "nobody,nothing,0.5\n")
+    refused = json.loads(run("evaluate", scenarios, "--predictions", predictions, "--json", code=2))
+    assert refused == {"code": "bad_scenario", "detail": "unknown query 'nobody': no scenario of the pack holds it"}
+
+
+def test_a_damaged_index_is_named_and_healed(imported, tmp_path):
+    """`verify` finds it and mends nothing, `reindex` builds it again, and the answer is the one from before."""
+    question = ("--annotation", rows(imported)[0]["image_id"])
+    before = answer(*question).candidates
+    assert json.loads(run("verify", "--json"))["sound"]
+    file = max((tmp_path / "data" / "index").rglob("*.rows"), key=lambda path: path.stat().st_size)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for _ in range(2):
+        (fault,) = json.loads(run("verify", "--json", code=1))["index"]
+        assert re.fullmatch(r"partition tiny/top/\d{4} is damaged: its content does not match its hash", fault)
+    run("reindex")
+    assert "sound" in run("verify")
+    assert answer(*question).candidates == before
+
+
+def test_a_faulty_sheet_is_told_with_rows_and_columns(survey, tmp_path):
+    """Exit 2 and nothing written; a person reads the first faults and their number, a machine all of them."""
+    changed = rows(survey)
+    for row in changed[:30]:
+        row["date"] = "2019-13-40"
+    changed[40]["path"] = "images/absent.jpg"
+    rewrite(survey, changed)
+    problem = json.loads(run("import", survey, "--json", code=2))
+    assert (problem["code"], problem["total"], len(problem["faults"])) == ("bad_rows", 31, 31)
+    assert [(fault["row"], fault["column"]) for fault in problem["faults"]] == [
+        *((row, "date") for row in range(2, 32)),
+        (42, "path"),
+    ]
+    told = CliRunner().invoke(app, ["import", str(survey)])
+    assert "row 2, date" in told.stderr
+    assert "… and 11 more (--json lists up to 1,000)" in told.stderr
+    assert not list((tmp_path / "data" / "originals").rglob("*.jpg"))
+
+
+def test_a_photograph_that_breaks_later_is_refused_with_its_row(survey):
+    """A header may pass where the picture does not: the row is refused, every other one is in the catalogue."""
+    content = (survey / rows(survey)[3]["path"]).read_bytes()
+    (survey / rows(survey)[3]["path"]).write_bytes(content[:-200])
+    report = json.loads(run("import", survey, "--json"))
+    assert report["rows"] == {"indexed": PHOTOGRAPHS - 1, "refused": 1}
+    assert report["refused"][0][:2] == [5, rows(survey)[3]["image_id"]]
+
+
+def test_the_image_limit_holds_for_imports(survey, monkeypatch):
+    """A photograph larger than the setting is a fault of its row."""
+    largest = max(path.stat().st_size for path in (survey / "images").iterdir())
+    monkeypatch.setenv("RESIGHT_MAX_IMAGE_BYTES", str(largest - 1))
+    problem = json.loads(run("import", survey, "--json", code=2))
+    assert f"more than {largest - 1} bytes" in problem["faults"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "no", "RESIGHT_PORT: Input should be a valid integer"),
+        ("LOG_LEVEL", "LOUD", "RESIGHT_LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("ENSEMBLE", "nonesuch", "unknown_ensemble: 'nonesuch' is neither a folder nor a released ensemble"),
+        ("DATA", "/dev/null/data", "resight: /dev/null/data: Not a directory"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_told_in_a_sentence(monkeypatch, name, value, sentence):
+    """Exit 2, the name as the person wrote it, and no traceback."""
+    monkeypatch.setenv(f"RESIGHT_{name}", value)
+    told = CliRunner().invoke(app, ["verify"])
+    assert told.exit_code == 2
+    assert sentence in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_photograph_that_is_not_there_is_told_in_a_sentence(imported):
+    """Exit 2 with the name of the file."""
+    told = CliRunner().invoke(app, ["match", "absent.jpg"])
+    assert (told.exit_code, told.stderr) == (2, "resight: absent.jpg: No such file or directory\n")
