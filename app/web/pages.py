@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Query
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.domain.catalogue import Viewpoint
-from app.domain.errors import ResightError
+from app.domain.errors import InvalidInput, ResightError
+from app.domain.survey import SYNTHETIC
 from app.services.match import GroupBy, MatchRequest
-from app.web import shapes
+from app.web import problems, shapes
 from app.web.door import Door, TheDoor
 from app.web.forms import LONGEST_NAME, Id, MatchForm, no_repeats
-from app.web.problems import TABLE
 from app.web.schemas import IndividualAnswer, IndividualDetailAnswer, MatchAnswer
 
 _LISTED = 40
 _SHOWN = 60
-# Source ids that the generator of synthetic surveys gives begin so: the page says what the catalogue is made of.
-_SYNTHETIC = "synthetic"
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 _environment = Environment(
     loader=PackageLoader("app.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
@@ -32,9 +34,12 @@ _environment = Environment(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one view of the page shows; the parts that are None are left out."""
+    """What one view of the page shows; the parts that are None are left out.
 
-    individuals: list[IndividualAnswer] = field(default_factory=list)
+    ``individuals`` is None while the catalogue does not answer: that is not an empty one.
+    """
+
+    individuals: list[IndividualAnswer] | None = None
     next_after: str | None = None
     chosen: IndividualDetailAnswer | None = None
     answer: MatchAnswer | None = None
@@ -53,6 +58,27 @@ class Page:
         return HTMLResponse(text, status)
 
 
+class PageRoute(APIRoute):
+    """A route for people: what is wrong with a request is told on the page, too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
+
+        async def told(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RequestValidationError as error:
+                trouble: ResightError = InvalidInput(problems.sentence(error))
+            except ResightError as error:
+                trouble = error
+            return await run_in_threadpool(_troubled, request.app.state.door, trouble)
+
+        return told
+
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, route_class=PageRoute)
+
+
 @router.get("/")
 def look(
     door: TheDoor,
@@ -63,55 +89,54 @@ def look(
 ) -> HTMLResponse:
     """The catalogue's individuals, one of them, or the match of a catalogued annotation."""
     if annotation_id is None:
-        return _answered(door, None, after=after, individual=individual)
-    return _answered(
-        door,
-        MatchRequest(
-            annotation_id=annotation_id, without_own_encounter=exclude_own_encounter, group_by=GroupBy.INDIVIDUAL
-        ),
-        after=after,
+        return _page(door, None, after, individual).html()
+    request = MatchRequest(
+        annotation_id=annotation_id, without_own_encounter=exclude_own_encounter, group_by=GroupBy.INDIVIDUAL
     )
+    return _page(door, request, after).html()
 
 
 @router.post("/", dependencies=[Depends(no_repeats)], form_limits={"max_files": 4, "max_fields": 100})
 def ask(form: Annotated[MatchForm, Form(media_type="multipart/form-data")], door: TheDoor) -> HTMLResponse:
     """The match of a photograph that was chosen on the page."""
-    try:
-        request = form.request()
-    except ResightError as error:
-        return Page(trouble=str(error)).html(TABLE[type(error)].status)
-    return _answered(door, request)
+    return _page(door, form.request()).html()
 
 
-def _answered(
-    door: Door, request: MatchRequest | None, *, after: str = "", individual: str | None = None
-) -> HTMLResponse:
-    """The page with all its parts; a failure is told on it, with the status that a program would get."""
-    try:
-        return _page(door, request, after, individual).html()
-    except ResightError as error:
-        return Page(trouble=str(error)).html(TABLE[type(error)].status)
+def _troubled(door: Door, trouble: ResightError) -> HTMLResponse:
+    """The page with a sentence, with the status that a program would get, and with the list where there can be one."""
+    page = Page()
+    with suppress(ResightError):
+        page = _list(door)
+    return replace(page, trouble=str(trouble)).html(problems.TABLE[type(trouble)].status)
 
 
-def _page(door: Door, request: MatchRequest | None, after: str, individual: str | None) -> Page:
+def _list(door: Door, after: str = "") -> Page:
     browse = door.services.browse
     found = browse.individuals(after=after, limit=_LISTED + 1)
-    chosen = shapes.individual_detail(*browse.individual(individual)) if individual else None
-    answer = shapes.match_answer(request, door.match(request)) if request else None
     first = browse.individual(found[0].name)[1][:1] if found else []
-    pictured = [*first, *(chosen.seen if chosen else ()), *(answer.candidates if answer else ())]
     return Page(
         individuals=[shapes.individual_answer(one) for one in found[:_LISTED]],
         next_after=found[_LISTED - 1].name if len(found) > _LISTED else None,
-        chosen=chosen,
-        answer=answer,
-        query_picture=_picture(door, request) if request else None,
-        query_annotation=request.annotation_id if request else None,
-        viewpoint=request.viewpoint if request else None,
-        group_by=request.group_by if request else GroupBy.INDIVIDUAL,
-        own_encounter_left_out=request.without_own_encounter if request else False,
-        synthetic=any(one.source_id.startswith(_SYNTHETIC) for one in pictured),
+        synthetic=any(one.source_id.startswith(SYNTHETIC) for one in first),
     )
+
+
+def _page(door: Door, request: MatchRequest | None, after: str = "", individual: str | None = None) -> Page:
+    page = _list(door, after)
+    if individual:
+        page = replace(page, chosen=shapes.individual_detail(*door.services.browse.individual(individual)))
+    if request:
+        page = replace(
+            page,
+            answer=shapes.match_answer(request, door.match(request)),
+            query_picture=_picture(door, request),
+            query_annotation=request.annotation_id,
+            viewpoint=request.viewpoint,
+            group_by=request.group_by,
+            own_encounter_left_out=request.without_own_encounter,
+        )
+    shown = [*(page.chosen.seen if page.chosen else ()), *(page.answer.candidates if page.answer else ())]
+    return replace(page, synthetic=page.synthetic or any(one.source_id.startswith(SYNTHETIC) for one in shown))
 
 
 def _picture(door: Door, request: MatchRequest) -> str:

@@ -109,6 +109,11 @@ def not_ready(parts: Mapping[str, str], instance: str) -> Response:
     return respond(problem.model_copy(update={"parts": dict(parts)}), kind.retry_after)
 
 
+def sentence(error: RequestValidationError) -> str:
+    """The first faults of a request, for a person."""
+    return "; ".join(f"{fault.field}: {fault.reason}" for fault in _fields(error.errors()[:3]))
+
+
 def declare(*kinds: type[ResightError]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI responses of a route that may answer with these errors; a broken request is always possible."""
     titles: dict[int | str, list[str]] = {}
@@ -143,8 +148,7 @@ def _http(request: Request, error: HTTPException) -> Response:
 def _validation(request: Request, error: RequestValidationError) -> Response:
     kind = TABLE[errors.InvalidInput]
     faults = list(_fields(error.errors()[:_SHOWN_FIELDS]))
-    detail = "; ".join(f"{fault.field}: {fault.reason}" for fault in faults[:3])
-    problem = _problem(kind.status, errors.InvalidInput.code, kind.title, detail, request.url.path)
+    problem = _problem(kind.status, errors.InvalidInput.code, kind.title, sentence(error), request.url.path)
     return respond(problem.model_copy(update={"errors": faults}))
 
 

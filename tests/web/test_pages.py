@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from app.domain.errors import CatalogueUnavailable
 from tests.fakes import photo, sighting
 
 
@@ -99,8 +100,43 @@ def test_a_failure_is_told_on_the_page(client, files, status, sentence):
 
 
 def test_an_unknown_individual_is_told_on_the_page(client):
-    """With 404."""
-    assert client.get("/?individual=nobody").status_code == 404
+    """With 404, beside the list of those that are known."""
+    page = client.get("/?individual=nobody")
+    assert page.status_code == 404
+    assert "/?individual=whale2" in Tags(page.text).values("a", "href")
+    assert "The catalogue is empty" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("address", "fields", "name"),
+    [
+        ("/?annotation_id=none", None, "annotation_id"),
+        ("/?annotation_id=0", None, "annotation_id"),
+        ("/", {"date": "yesterday"}, "date"),
+        ("/", {"viewpoint": ["top", "left"]}, "viewpoint"),
+    ],
+)
+def test_a_request_that_cannot_be_used_is_told_on_the_page(client, address, fields, name):
+    """In a sentence that names the field, as a page with 422 and not as a document for programs."""
+    page = client.get(address) if fields is None else client.post(address, files={"image": ("a", b"x")}, data=fields)
+    assert page.status_code == 422
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert re.search(rf'role="alert">.*{name}', page.text)
+    assert "/?individual=whale2" in Tags(page.text).values("a", "href")
+
+
+def test_a_catalogue_that_does_not_answer_is_not_called_empty(client, world, monkeypatch):
+    """The page says what is wrong, and that there is no list."""
+
+    def fail(*_given, **_named):
+        raise CatalogueUnavailable("the database is locked")
+
+    monkeypatch.setattr(type(world.catalogue), "individuals", fail)
+    page = client.get("/")
+    assert page.status_code == 503
+    assert "the database is locked" in page.text
+    assert "The list cannot be shown now." in page.text
+    assert "The catalogue is empty" not in page.text
 
 
 def test_names_are_inert_text(client, world):
