@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import http.client
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,6 @@ from app.domain.survey import SurveyPlan
 from benchmarks.bare import Bare, best_threads
 
 CLIENTS = 8
-PORT = 8765
 
 
 def main() -> None:
@@ -61,17 +61,18 @@ def _import(folder: Path, paths: list[Path], settings: Settings, bares: dict[int
 def _match(paths: list[Path], settings: Settings, bares: dict[int, Bare]) -> None:
     contents = [path.read_bytes() for path in paths]
     bodies = [_body(content) for content in contents]
-    command = [sys.executable, "-m", "app", "serve", "--data", str(settings.data), "--port", str(PORT)]
+    port = _free_port()
+    command = [sys.executable, "-m", "app", "serve", "--data", str(settings.data), "--port", str(port)]
     service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        _wait()
+        _wait(service, port)
         for body in bodies[:5]:
-            _post(body)
+            _post(port, body)
         # Alternating, so that a change of the machine's speed falls on both.
         ours: list[float] = []
         bare: dict[int, list[float]] = {threads: [] for threads in bares}
         for content, body in zip(contents, bodies, strict=True):
-            ours.append(_timed(lambda body=body: _post(body)))
+            ours.append(_timed(lambda body=body: _post(port, body)))
             for threads, one in bares.items():
                 bare[threads].append(_timed(lambda one=one, content=content: one.match(content)))
         medians = {threads: median(times) * 1e3 for threads, times in bare.items()}
@@ -83,7 +84,7 @@ def _match(paths: list[Path], settings: Settings, bares: dict[int, Bare]) -> Non
             took = _timed(lambda one=one: [one.embed(contents[i : i + 8]) for i in range(0, len(contents), 8)])
             rates[threads] = len(contents) / took
         with ThreadPoolExecutor(CLIENTS) as clients:
-            rate = len(bodies) / _timed(lambda: list(clients.map(_post, bodies)))
+            rate = len(bodies) / _timed(lambda: list(clients.map(lambda body: _post(port, body), bodies)))
         best = max(rates.values())
         print(
             f"8 clients  bare batch {_listed(rates)} photographs/s; "
@@ -124,8 +125,8 @@ def _body(content: bytes) -> tuple[bytes, str]:
     return head.encode() + content + f"\r\n--{boundary}--\r\n".encode(), boundary
 
 
-def _post(body: tuple[bytes, str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+def _post(port: int, body: tuple[bytes, str]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/match", body[0], {"Content-Type": f"multipart/form-data; boundary={body[1]}"})
     answer = connection.getresponse()
     text = answer.read()
@@ -133,10 +134,18 @@ def _post(body: tuple[bytes, str]) -> None:
     assert answer.status == 200, text
 
 
-def _wait() -> None:
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(service: subprocess.Popen, port: int) -> None:
     for _ in range(300):
+        if service.poll() is not None:
+            raise SystemExit(f"the service ended with {service.returncode}")
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/readyz")
             if connection.getresponse().status == 200:
                 return
