@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -18,19 +17,21 @@ from app.services.bundle import Services
 from app.web import openapi, pages, problems
 from app.web.access import Access
 from app.web.door import Door
-from app.web.limits import Admission, BodyLimit, Limits
+from app.web.limits import Admission, BodyLimit, Limits, Places
 from app.web.routes import catalogue, imports, match, operations
 from app.web.upkeep import Upkeep
 
 _STATIC = Path(__file__).parent / "web" / "static"
 # Threads beyond those of admitted matches, so that browsing and readiness never wait behind them.
 _SPARE_THREADS = 8
+# Photographs that may come in for each place of a match: a slow line costs memory and disk, but no place.
+_READING = 8
 
 
 def create_app(services: Services, settings: Settings) -> FastAPI:
     """The application over wired services; it owns ``services.jobs`` from its start to its stop."""
     limits = _limits(settings)
-    door = Door(services, Upkeep(services), threading.Semaphore(limits.at_work))
+    door = Door(services, Upkeep(services), Places(limits))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -56,7 +57,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limits=limits)
-    app.add_middleware(Admission, limits=limits)
+    app.add_middleware(Admission, limits=limits, places=door.places)
     app.add_middleware(Access)
     return app
 
@@ -71,4 +72,5 @@ def _limits(settings: Settings) -> Limits:
         matching=frozenset({"/match", "/"}),
         in_flight=settings.max_waiting,
         at_work=settings.threads or os.cpu_count() or 1,
+        reading=settings.max_waiting * _READING,
     )

@@ -28,6 +28,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.rank"),
         "ready means that the index can answer for the ensemble in force, which only the ranking can tell",
     ),
+    "app.services.ingest": (
+        ("app.domain", "app.telemetry", "app.services.chunks"),
+        "decoding and embedding of waiting rows are a part of their import, apart for its size",
+    ),
     "app.services.evaluate": (
         ("app.domain", "app.telemetry", "app.services.rank", "app.services.match"),
         "an evaluation must rank with the very code that answers /match",

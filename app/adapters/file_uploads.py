@@ -6,43 +6,57 @@ import errno
 import os
 import shutil
 import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from app.domain.errors import StorageFull
+from app.domain.errors import StorageFull, Unavailable
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PREFIX = "upload:"
+_ENDINGS = (".zip", ".zip.partial")
 
 
 class FileUploads:
     """The Uploads port; names are drawn here, so that nothing a client sends becomes a path."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        with _translated():
+            folder.mkdir(parents=True, exist_ok=True)
+            # What is here now is of an earlier run: only that is ever swept, never an upload that is just coming in.
+            self._left = [path for path in folder.iterdir() if path.name.endswith(_ENDINGS)]
 
     def store(self, archive: BinaryIO) -> str:
         name = f"{uuid.uuid4().hex}.zip"
         partial = self._folder / f"{name}.partial"
-        try:
-            with partial.open("xb") as file:
-                shutil.copyfileobj(archive, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(self._folder / name)
-            self._sync()
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            if error.errno in _FULL:
-                raise StorageFull("the disk is full: the archive was not kept") from error
-            raise
+        with _translated():
+            try:
+                with partial.open("xb") as file:
+                    shutil.copyfileobj(archive, file, 1 << 20)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.rename(self._folder / name)
+                self._sync()
+            except OSError:
+                for path in (partial, self._folder / name):
+                    with suppress(OSError):
+                        path.unlink()
+                raise
         return _PREFIX + name
 
     def discard(self, source: str) -> None:
         kind, _, name = source.partition(":")
         if kind == "upload" and name == Path(name).name:
-            (self._folder / name).unlink(missing_ok=True)
+            with _translated():
+                (self._folder / name).unlink(missing_ok=True)
+
+    def sweep(self, keep: Collection[str]) -> None:
+        with _translated():
+            for path in self._left:
+                if _PREFIX + path.name not in keep:
+                    path.unlink(missing_ok=True)
 
     def _sync(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY)
@@ -50,3 +64,13 @@ class FileUploads:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull("the disk is full: the archive was not kept") from error
+        raise Unavailable(f"the folder of uploads does not answer: {error.strerror}") from error

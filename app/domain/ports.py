@@ -248,7 +248,7 @@ class Jobs(Protocol):
     """Long work beside the requests: one piece at a time, in order, alone on the data folder where it has to be."""
 
     def submit(self, name: str, work: Callable[[], object], *, after: float = 0.0) -> None:
-        """Run ``work`` later, not before ``after`` seconds; what it raises is logged: it records itself how it ended."""
+        """Run ``work`` later, not before ``after`` seconds; what it raises is logged."""
 
     def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` now, alone on the data folder: after whatever another process is doing there.

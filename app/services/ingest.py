@@ -1,33 +1,30 @@
 """Ingest: a sheet with its photographs becomes catalogue rows, vectors and an index generation.
 
 ``plan`` reads everything and writes nothing; ``begin`` records the rows; ``run`` works them off in chunks and can be
-called again after any interruption: a row is either waiting or in its final state, never in between.
+called again after any interruption: a row is either waiting or in its final state, never in between. An import stays
+running until all its rows are final, or until its own input, or a bug, makes going on useless.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import structlog
 
-from app.domain.catalogue import Image, Sighting
-from app.domain.ensemble import Float32
-from app.domain.errors import BadImage, BadRows, Fault, ResightError, TooLarge
-from app.domain.ingestion import Embedded, ImportReport, ImportState
-from app.domain.photograph import Photograph
+from app.domain.catalogue import Sighting
+from app.domain.errors import BadImage, BadRows, Fault, ResightError, SpaceMismatch, TooLarge, Unavailable
+from app.domain.ingestion import ImportReport, ImportState
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Sheet, Sheets, VectorIndex
+from app.services.chunks import Chunk, Chunks, Stopping
 from app.telemetry import IMPORT_ROWS
 
-# A chunk is one transaction and one round of fsync; a batch is what is decoded in memory at a time.
-CHUNK = 200
-BATCH = 32
 _SHOWN_FAULTS = 1000
 
 Progress = Callable[[int, int], None]
-"""Called with (rows in a final state, all rows)."""
+"""Called with (rows that are through, all rows)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,16 +33,6 @@ class Plan:
 
     source: str
     sightings: tuple[Sighting, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Decoded:
-    """A row whose photograph is in memory."""
-
-    sighting: Sighting
-    content: bytes
-    sha256: str
-    photograph: Photograph
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +46,20 @@ class Ingest:
     index: VectorIndex
     sheets: Sheets
 
-    def plan(self, source: str, *, decode: bool = False) -> Plan:
+    def plan(self, source: str, *, decode: bool = False, progress: Progress | None = None) -> Plan:
         """Check every row of a sheet and the header of every photograph (the whole of it with ``decode``).
 
-        Raises BadRows with every fault, BadArchive or NotAllowed; nothing is written.
+        ``progress`` counts photographs. Raises BadRows with every fault, BadArchive or NotAllowed; nothing is written.
         """
         sheet = self.sheets.open(source)
         sightings = sheet.sightings()
         faults = [Fault(row, column, reason) for row, column, reason in self.catalogue.conflicts(sightings)]
-        for sighting in sightings:
+        for done, sighting in enumerate(sightings, 1):
             try:
                 self._check(sheet, sighting, decode=decode)
             except (BadImage, TooLarge) as error:
                 faults.append(Fault(sighting.row, "path", f"{sighting.path}: {error}"))
+            (progress or _quiet)(done, len(sightings))
         if faults:
             faults.sort(key=lambda fault: fault.row)
             raise BadRows(faults[:_SHOWN_FAULTS], len(faults))
@@ -79,22 +67,35 @@ class Ingest:
 
     def begin(self, plan: Plan) -> int:
         """Record a plan as an import whose rows all wait; returns its id. The ensemble must be there."""
-        self.catalogue.use_spaces(self.embedder.active_spaces())
+        spaces = self.embedder.active_spaces()
+        held, wanted = dict(self.catalogue.fingerprints()), {space.name: space.fingerprint for space in spaces}
+        if held not in ({}, wanted) and next(self.catalogue.image_shas(), None):
+            raise SpaceMismatch("the catalogue holds vectors of another ensemble; run `resight reindex` first")
+        self.catalogue.use_spaces(spaces)
         return self.catalogue.begin_import(plan.source, plan.sightings)
 
-    def run(self, import_id: int, progress: Progress | None = None) -> ImportReport:
+    def run(
+        self, import_id: int, progress: Progress | None = None, *, stopping: Stopping | None = None
+    ) -> ImportReport:
         """Work off the waiting rows of an import and refresh the index; returns where it stands in the end.
 
-        One photograph that cannot be used is refused with its reason and stops nothing. When storage, catalogue or
-        ensemble fail, the import is marked failed with the reason, keeps its waiting rows, and the error is raised.
+        An import that has ended is left as it is. One photograph that cannot be used is refused with its reason and
+        stops nothing. While storage, catalogue, index or ensemble are away (Unavailable) or after ``stopping``, the
+        import stays running and a later run goes on. Any other error marks it as failed, and is raised again.
         """
+        report = self.catalogue.import_report(import_id)
+        if report.state is not ImportState.RUNNING:
+            return report
         try:
-            self._work(import_id, progress or _quiet)
+            if not self._work(report, progress or _quiet, stopping or _never):
+                return self.catalogue.import_report(import_id)
             self.index.refresh(self.catalogue)
             self.catalogue.finish_import(import_id, ImportState.DONE)
-        except ResightError as error:
-            structlog.get_logger().error("import failed", import_id=import_id, code=error.code, reason=str(error))
-            self.catalogue.finish_import(import_id, ImportState.FAILED, str(error))
+        except Unavailable as error:
+            _log().warning("import interrupted", import_id=import_id, code=error.code, reason=str(error))
+            raise
+        except Exception as error:
+            self._fail(import_id, error)
             raise
         report = self.catalogue.import_report(import_id)
         for state, count in report.rows.items():
@@ -118,85 +119,49 @@ class Ingest:
         if box and (box.x + box.width > width or box.y + box.height > height):
             raise BadImage(f"the box lies outside the photograph of {width} x {height} pixels")
 
-    def _work(self, import_id: int, progress: Progress) -> None:
-        report = self.catalogue.import_report(import_id)
+    def _fail(self, import_id: int, error: Exception) -> None:
+        """Log why before the catalogue is told: it may be what is broken."""
+        if isinstance(error, ResightError):
+            reason = str(error)
+            _log().error("import failed", import_id=import_id, code=error.code, reason=reason)
+        else:
+            reason = "unexpected error; see the log"
+            _log().error("import broke", import_id=import_id, exc_info=error)
+        self.catalogue.finish_import(import_id, ImportState.FAILED, reason)
+
+    def _work(self, report: ImportReport, progress: Progress, stopping: Stopping) -> bool:
+        """Work off waiting rows; says whether none is left."""
         sheet = self.sheets.open(report.source)
-        waiting = self.catalogue.waiting(import_id)
+        waiting = self.catalogue.waiting(report.import_id)
         done = report.total - len(waiting)
         progress(done, report.total)
-        # Decoding runs one batch ahead and storing one chunk behind, so that the ensemble never waits for either.
-        with ThreadPoolExecutor(1, "ingest-decode") as ahead, ThreadPoolExecutor(1, "ingest-store") as store:
-            chunks = self._embedded(sheet, waiting, ahead, store)
-            added = store.submit(_quiet, 0, 0)
-            for rows, refused in chunks:
-                added.result()
-                added = store.submit(self.catalogue.add, import_id, rows, refused)
-                done += len(rows) + len(refused)
+        chunks = Chunks(self.catalogue, self.images, self.embedder)
+        # Storing runs one chunk behind, so that the ensemble never waits for it.
+        with ThreadPoolExecutor(1, "ingest-store") as behind, closing(chunks(sheet, waiting, stopping)) as made:
+            stored = behind.submit(_quiet, 0, 0)
+            for chunk in made:
+                stored.result()
+                stored = behind.submit(self._store, report.import_id, chunk)
+                done += len(chunk)
                 progress(done, report.total)
-            added.result()
+            stored.result()
+        return done == report.total
 
-    def _embedded(
-        self, sheet: Sheet, waiting: Sequence[Sighting], ahead: ThreadPoolExecutor, store: ThreadPoolExecutor
-    ) -> Iterator[tuple[list[Embedded], list[tuple[int, str]]]]:
-        """Chunks ready to become rows; their originals are on disk, or in front of them in the queue of ``store``."""
-        rows: list[Embedded] = []
-        refused: list[tuple[int, str]] = []
-        stored: list[Future[list[str]]] = []
-        upcoming = [ahead.submit(self._decode, sheet, part) for part in _slices(waiting[:BATCH], BATCH)]
-        for part in [*_slices(waiting[BATCH:], BATCH), ()]:
-            batch, faults = upcoming.pop().result() if upcoming else ([], [])
-            upcoming.append(ahead.submit(self._decode, sheet, part))
-            stored.append(store.submit(self.blobs.put_all, [decoded.content for decoded in batch]))
-            rows += self._embed(batch)
-            refused += faults
-            if len(rows) + len(refused) >= CHUNK or not part:
-                for originals in stored:
-                    originals.result()
-                yield rows, refused
-                rows, refused, stored = [], [], []
-
-    def _decode(self, sheet: Sheet, part: Sequence[Sighting]) -> tuple[list[_Decoded], list[tuple[int, str]]]:
-        batch, refused = [], []
-        for sighting in part:
-            try:
-                content = sheet.read(sighting.path)
-                photograph = self.images.decode(content, whole=sighting.box is not None)
-            except (BadImage, TooLarge) as error:
-                refused.append((sighting.row, str(error)))
-            else:
-                batch.append(_Decoded(sighting, content, hashlib.sha256(content).hexdigest(), photograph))
-        return batch, refused
-
-    def _embed(self, batch: Sequence[_Decoded]) -> list[Embedded]:
-        known = self.catalogue.known([(decoded.sighting, decoded.sha256) for decoded in batch])
-        fresh = [decoded for decoded in batch if decoded.sighting.row not in known]
-        vectors = self._vectors(fresh)
-        return [Embedded(d.sighting, _image(d), _of_row(vectors, d.sighting.row)) for d in batch]
-
-    def _vectors(self, fresh: Sequence[_Decoded]) -> Mapping[str, Mapping[int, Float32]]:
-        """Vectors by space name and row: each photograph in the spaces that serve its viewpoint."""
-        found: dict[str, dict[int, Float32]] = {}
-        for space in self.embedder.ensemble.spaces:
-            served = [decoded for decoded in fresh if decoded.sighting.viewpoint in space.viewpoints]
-            if served:
-                block = self.embedder.embed([(d.photograph, d.sighting.box) for d in served], [space])[space.name]
-                found[space.name] = {d.sighting.row: vector for d, vector in zip(served, block, strict=True)}
-        return found
-
-
-def _image(decoded: _Decoded) -> Image:
-    shot = decoded.photograph
-    return Image(decoded.sha256, shot.format, shot.width, shot.height, len(decoded.content))
+    def _store(self, import_id: int, chunk: Chunk) -> None:
+        """Originals first: no row may speak of a photograph that is not on disk."""
+        self.blobs.put_all(chunk.originals)
+        self.catalogue.add(import_id, chunk.rows, chunk.refused)
 
 
 def _quiet(_done: int, _total: int) -> None:
     """Progress that nobody watches."""
 
 
-def _of_row(vectors: Mapping[str, Mapping[int, Float32]], row: int) -> dict[str, Float32]:
-    return {space: block[row] for space, block in vectors.items() if row in block}
+def _never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
-def _slices(rows: Sequence[Sighting], size: int) -> Iterator[Sequence[Sighting]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+def _log() -> structlog.stdlib.BoundLogger:
+    log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return log

@@ -64,7 +64,7 @@ class Reindex:
         return self.refresh()
 
     def load(self) -> bool:
-        """Serve the stored vectors if they are of this ensemble; says whether all are there, so that none is left to embed.
+        """Serve the stored vectors if they are of this ensemble; says whether none is left to embed.
 
         Raises Unavailable.
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,20 +9,21 @@ from fastapi import Depends, Request
 
 from app.services.bundle import Services
 from app.services.match import MatchRequest, MatchResult
+from app.web.limits import Places
 from app.web.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Kept on the application; ``places`` bounds the matches that compute at a time."""
+    """Kept on the application; ``places`` bounds the matches that wait and that compute at a time."""
 
     services: Services
     upkeep: Upkeep
-    places: threading.Semaphore
+    places: Places
 
     def match(self, request: MatchRequest) -> MatchResult:
-        """Answer a question when there is a place to compute it."""
-        with self.places:
+        """Answer a question when its turn has come; raises Overloaded and whatever the service raises."""
+        with self.places.taken():
             result = self.services.match(request)
         self.upkeep.nudge()
         return result

@@ -1,11 +1,12 @@
-"""Limits that hold before a request is parsed: bytes, their pace, and how many matches there are at a time."""
+"""Limits: bytes of a request, their pace, how many photographs come in and how many matches there are at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -20,14 +21,16 @@ from app.web import problems
 class Limits:
     """``bodies`` gives the most bytes of a body by path, ``other_bodies`` for any other path.
 
-    At most ``in_flight`` requests to ``matching`` paths are admitted, of which ``at_work`` compute at a time. A body
-    may take ``grace`` seconds and beyond that must come at ``pace`` bytes a second.
+    At most ``in_flight`` matches are answered or wait, of which ``at_work`` compute at a time; at most ``reading``
+    bodies of ``matching`` paths come in meanwhile. A body may take ``grace`` seconds and beyond that must come at
+    ``pace`` bytes a second.
     """
 
     bodies: Mapping[str, int]
     matching: frozenset[str]
     in_flight: int
     at_work: int
+    reading: int
     other_bodies: int = 64_000
     grace: float = 10.0
     pace: float = 16_384.0
@@ -99,27 +102,76 @@ class _CountedBody:
         return guarded
 
 
-class Admission:
-    """ASGI middleware: admits a bounded number of matches and sheds the rest at once, before their bodies are read."""
+class Places:
+    """The places for matches; used by the threads of the requests."""
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._free = limits.in_flight
+        self._count = threading.Lock()
+        self._work = threading.Semaphore(limits.at_work)
+
+    @property
+    def full(self) -> bool:
+        """Whether a match that came now would be refused."""
+        return self._free <= 0
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for a turn to compute; raises Overloaded at once when too many wait already."""
+        with self._count:
+            if self.full:
+                raise _overloaded()
+            self._free -= 1
+        try:
+            with self._work:
+                yield
+        finally:
+            with self._count:
+                self._free += 1
+
+
+class Admission:
+    """ASGI middleware: sheds photographs before their bodies are read, when no place is free or too many come in.
+
+    A body takes no place while it comes in: clients on a slow line cannot keep the others from being answered.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits, places: Places) -> None:
         self._app = app
         self._limits = limits
-        self._in_flight = 0  # only touched by the event loop, so it needs no lock
+        self._places = places
+        self._reading = 0  # only touched by the event loop, so it needs no lock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in self._limits.matching:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._limits.matching:
             await self._app(scope, receive, send)
             return
-        if self._in_flight >= self._limits.in_flight:
-            error = Overloaded(f"{self._in_flight} matches are being answered already; try again in a moment")
-            await problems.of_error(error, scope["path"])(scope, receive, send)
+        if self._places.full or self._reading >= self._limits.reading:
+            await problems.of_error(_overloaded(), scope["path"])(scope, receive, send)
             return
-        self._in_flight += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._in_flight -= 1
+        with self._counted() as reading:
+
+            async def watched() -> Message:
+                message = await receive()
+                if not message.get("more_body", False):
+                    reading.close()
+                return message
+
+            await self._app(scope, watched, send)
+
+    def _counted(self) -> ExitStack:
+        """One body more comes in, until this is closed."""
+        stack = ExitStack()
+        self._reading += 1
+        stack.callback(self._complete)
+        return stack
+
+    def _complete(self) -> None:
+        self._reading -= 1
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded("too many matches are being answered already; try again in a moment")
 
 
 def _too_large(most: int, scope: Scope) -> Response:

@@ -1,18 +1,29 @@
 """Ingest: faults before anything is written, every row in a final state, and nothing twice."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.domain.catalogue import Box
-from app.domain.errors import BadFormat, BadRows, CatalogueUnavailable, ModelUnavailable, StorageFull, UnknownImport
+from app.domain.errors import (
+    BadArchive,
+    BadFormat,
+    BadRows,
+    CatalogueUnavailable,
+    ModelUnavailable,
+    SpaceMismatch,
+    StorageFull,
+    UnknownImport,
+)
 from app.domain.ingestion import ImportState, RowState
+from app.services import chunks
 from app.services import ingest as module
-from tests.fakes import FakeSheet, World, photo, sighting
+from tests.fakes import FakeSheet, World, one_space, photo, sighting
 
 
 def given(world: World, count: int, *, source: str = "folder:survey") -> FakeSheet:
     """A sheet of ``count`` rows, each with a photograph of a whale of its own."""
     rows = [sighting(row, f"whale{row}") for row in range(2, count + 2)]
-    sheet = FakeSheet(rows, {row.path: photo(row.row) for row in rows}, source)
+    sheet = FakeSheet(rows, {row.path: photo(row.row) for row in rows})
     world.opened[source] = sheet
     return sheet
 
@@ -100,8 +111,8 @@ def test_one_bad_photograph_stops_nothing(world):
 
 def test_progress_counts_final_rows_over_all_rows(world, monkeypatch):
     """It begins at zero, never falls, and ends with all rows, chunk by chunk."""
-    monkeypatch.setattr(module, "CHUNK", 4)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 4)
+    monkeypatch.setattr(chunks, "BATCH", 2)
     given(world, 11)
     ingest = world.services.ingest
     steps = []
@@ -112,8 +123,8 @@ def test_progress_counts_final_rows_over_all_rows(world, monkeypatch):
 
 def test_a_stopped_import_goes_on_where_it_was(world, monkeypatch):
     """Rows that were stored before the stop are neither lost nor done again."""
-    monkeypatch.setattr(module, "CHUNK", 2)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 2)
+    monkeypatch.setattr(chunks, "BATCH", 2)
     given(world, 6)
     ingest = world.services.ingest
     import_id = ingest.begin(ingest.plan("folder:survey"))
@@ -142,21 +153,139 @@ def away(*_: object) -> None:
 
 @pytest.mark.parametrize(
     ("port", "method", "fault", "error"),
-    [("blobs", "put_all", full, StorageFull), ("catalogue", "add", away, CatalogueUnavailable)],
+    [
+        ("blobs", "put_all", full, StorageFull),
+        ("catalogue", "add", away, CatalogueUnavailable),
+        ("index", "refresh", away, CatalogueUnavailable),
+    ],
 )
-def test_a_failing_part_fails_the_import_and_keeps_its_rows(world, monkeypatch, port, method, fault, error):
-    """The import says why it failed, its rows still wait, and once the fault is gone a second run finishes it."""
+def test_what_is_away_for_a_while_leaves_the_import_running(world, monkeypatch, port, method, fault, error):
+    """Nothing is lost or given up: once the part is back, a second run finishes the import."""
     given(world, 3)
     ingest = world.services.ingest
     import_id = ingest.begin(ingest.plan("folder:survey"))
     monkeypatch.setattr(getattr(world, port), method, fault)
     with pytest.raises(error):
         ingest.run(import_id)
-    report = ingest.report(import_id)
-    assert (report.state, dict(report.rows)) == (ImportState.FAILED, {RowState.WAITING: 3})
-    assert report.reason
+    assert ingest.unfinished() == [import_id]
     monkeypatch.undo()
     assert dict(ingest.run(import_id).rows) == {RowState.INDEXED: 3}
+
+
+def broken(_: object) -> None:
+    raise ZeroDivisionError
+
+
+def gone(_: object) -> None:
+    raise BadArchive("the archive is damaged")
+
+
+@pytest.mark.parametrize(
+    ("port", "method", "fault", "error", "reason"),
+    [
+        ("sheets", "open", gone, BadArchive, "the archive is damaged"),
+        ("embedder", "embed", lambda *_: 1 / 0, ZeroDivisionError, "unexpected error; see the log"),
+    ],
+)
+def test_what_cannot_mend_itself_fails_the_import(world, monkeypatch, port, method, fault, error, reason):
+    """The import says why, its rows still wait, and it is not taken up again: a bug must not be met at every start."""
+    given(world, 3)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+    monkeypatch.setattr(type(getattr(world, port)), method, lambda _, *given: fault(*given))
+    with pytest.raises(error):
+        ingest.run(import_id)
+    monkeypatch.undo()
+    report = ingest.run(import_id)
+    assert (report.state, report.reason, dict(report.rows)) == (ImportState.FAILED, reason, {RowState.WAITING: 3})
+    assert ingest.unfinished() == []
+
+
+def test_the_first_reason_is_logged_when_the_failure_cannot_be_recorded(world, monkeypatch):
+    """The catalogue may be what is broken: what went wrong before is in the log all the same, with its traceback."""
+    given(world, 1)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+    monkeypatch.setattr(world.blobs, "put_all", broken)
+    monkeypatch.setattr(world.catalogue, "finish_import", away)
+    with capture_logs() as logs, pytest.raises(CatalogueUnavailable):
+        ingest.run(import_id)
+    assert [type(line["exc_info"]) for line in logs] == [ZeroDivisionError]
+
+
+def test_an_import_that_has_ended_is_left_as_it_is(world):
+    """A second run neither opens the sheet, which may be gone, nor changes the outcome."""
+    given(world, 2)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+    report = ingest.run(import_id)
+    del world.opened["folder:survey"]
+    assert ingest.run(import_id) == report
+
+
+def test_a_stop_stores_what_is_in_memory_and_leaves_the_rest(world, monkeypatch):
+    """The import stays running, nothing that was embedded is thrown away, and the next run does only what is left."""
+    monkeypatch.setattr(chunks, "BATCH", 2)
+    given(world, 9)
+    ingest = world.services.ingest
+    import_id = ingest.begin(ingest.plan("folder:survey"))
+    report = ingest.run(import_id, stopping=lambda: world.embedder.seen >= 4)
+    assert (report.state, report.rows[RowState.STORED]) == (ImportState.RUNNING, world.embedder.seen)
+    assert 4 <= world.embedder.seen < 9
+    assert dict(ingest.run(import_id).rows) == {RowState.INDEXED: 9}
+    assert world.embedder.seen == 9
+
+
+def test_a_stop_before_the_first_batch_decodes_nothing(world):
+    """Every row still waits."""
+    given(world, 3)
+    ingest = world.services.ingest
+    report = ingest.run(ingest.begin(ingest.plan("folder:survey")), stopping=lambda: True)
+    assert (report.state, dict(report.rows)) == (ImportState.RUNNING, {RowState.WAITING: 3})
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(10**9, [4, 4, 2]), (1, [2, 2, 2, 2, 2])])
+def test_originals_are_stored_by_the_chunk_within_bounds(world, monkeypatch, most, sizes):
+    """Few large rounds of fsync are quicker than many small ones, but only so many bytes are held in memory."""
+    monkeypatch.setattr(chunks, "BATCH", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 4)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", most)
+    given(world, 10)
+    rounds, put_all = [], world.blobs.put_all
+
+    def counted(contents):
+        rounds.append(len(contents))
+        return put_all(contents)
+
+    monkeypatch.setattr(world.blobs, "put_all", counted)
+    ingest = world.services.ingest
+    ingest.run(ingest.begin(ingest.plan("folder:survey")))
+    assert rounds == sizes
+
+
+def test_no_row_speaks_of_an_original_that_is_not_stored(world, monkeypatch):
+    """The photographs of a chunk are on disk before its rows are in the catalogue."""
+    given(world, 3)
+    add, held = world.catalogue.add, []
+
+    def looking(import_id, rows, refused):
+        held.extend(row.image.sha256 in world.blobs.stored for row in rows)
+        add(import_id, rows, refused)
+
+    monkeypatch.setattr(world.catalogue, "add", looking)
+    ingest = world.services.ingest
+    ingest.run(ingest.begin(ingest.plan("folder:survey")))
+    assert held == [True] * 3
+
+
+def test_a_plan_tells_how_far_it_is(world):
+    """One step for each photograph that was read, good or bad."""
+    sheet = given(world, 3)
+    sheet.photographs["003.png"] = b"GIF"
+    steps = []
+    with pytest.raises(BadRows):
+        world.services.ingest.plan("folder:survey", progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_an_import_does_not_begin_without_its_ensemble(world):
@@ -167,6 +296,18 @@ def test_an_import_does_not_begin_without_its_ensemble(world):
     with pytest.raises(ModelUnavailable):
         world.services.ingest.begin(plan)
     assert world.services.ingest.unfinished() == []
+
+
+def test_an_import_never_mixes_ensembles(world):
+    """New rows beside annotations of another ensemble would be all that a search finds: reindex comes first."""
+    world.bring([sighting(90, "whale9")], [photo(9)], "folder:before")
+    given(world, 1)
+    world.embedder.loaded = one_space(size=5)
+    plan = world.services.ingest.plan("folder:survey")
+    with pytest.raises(SpaceMismatch, match="reindex"):
+        world.services.ingest.begin(plan)
+    world.services.reindex()
+    assert world.services.ingest.begin(plan)
 
 
 def test_an_import_without_rows_is_done_at_once(world):

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from app.domain.errors import CatalogueUnavailable, NotAllowed, StorageFull
+from app.domain.errors import BadArchive, NotAllowed, StorageFull
 from tests.fakes import FakeSheet, photo, sighting
 
 ARCHIVE = b"PK of two rows"
@@ -118,14 +118,17 @@ def test_an_import_without_its_ensemble_is_not_begun(client, world, archive):
 
 
 def test_a_failed_import_says_why(client, world, archive, monkeypatch):
-    """Its report is kept, its upload is not: the same archive may be posted again."""
+    """Its report is kept, its upload is not: an archive that is at fault may be mended and posted again."""
 
-    def away(*_):
-        raise CatalogueUnavailable("the database does not answer")
+    def damaged(_, source):
+        raise BadArchive("the archive is damaged")
 
-    monkeypatch.setattr(world.catalogue, "add", away)
-    report = client.get(post(client).headers["location"]).json()
-    assert (report["state"], report["reason"]) == ("failed", "the database does not answer")
+    world.jobs.held = True
+    address = post(client).headers["location"]
+    monkeypatch.setattr(type(world.sheets), "open", damaged)
+    world.jobs.release()
+    report = client.get(address).json()
+    assert (report["state"], report["reason"]) == ("failed", "the archive is damaged")
     assert report["progress"] == 0
     assert not [name for name in world.opened if name.startswith("upload:")]
 

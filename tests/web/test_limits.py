@@ -1,16 +1,19 @@
 """Limits hold before a request is parsed: bytes, pace and number."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
+from app.domain.errors import Overloaded
 from app.web.access import Access
-from app.web.limits import Admission, BodyLimit, Limits
+from app.web.door import Door
+from app.web.limits import Admission, BodyLimit, Limits, Places
 from tests.fakes import photo
 
 
 def limits(**changed) -> Limits:
-    given = {"bodies": {"/match": 100}, "matching": frozenset({"/match"}), "in_flight": 2, "at_work": 1}
+    given = {"bodies": {"/match": 100}, "matching": frozenset({"/match"}), "in_flight": 2, "at_work": 1, "reading": 3}
     return Limits(**(given | {"other_bodies": 10} | changed))
 
 
@@ -107,30 +110,89 @@ def test_a_slow_application_is_not_a_slow_body():
 
 def test_too_many_matches_are_shed_at_once():
     """The third of three is refused while two are answered; afterwards there is room again, even after a failure."""
+    places = Places(limits(at_work=2))
+    with ExitStack() as stack:
+        stack.enter_context(places.taken())
+        stack.enter_context(places.taken())
+        with pytest.raises(Overloaded):
+            stack.enter_context(places.taken())
+    with pytest.raises(ZeroDivisionError), places.taken():
+        raise ZeroDivisionError
+    with places.taken():
+        assert not places.full
 
-    async def scenario():
-        going = asyncio.Event()
 
-        async def busy(_scope, _receive, send):
-            await going.wait()
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            raise RuntimeError
+def test_a_photograph_is_shed_unread_when_no_place_is_free():
+    """503 with Retry-After; the application is not called. What is no photograph passes."""
 
-        app = Admission(busy, limits())
-        first = [asyncio.create_task(call(app)) for _ in range(2)]
-        await asyncio.sleep(0.01)
-        shed = await call(app)
-        other = asyncio.create_task(call(app, path="/healthz"))
-        going.set()
-        done = await asyncio.gather(*first, other, return_exceptions=True)
-        after = await asyncio.gather(call(app), return_exceptions=True)
-        return shed, done, after
+    async def untouched(scope, _receive, send):
+        assert scope["path"] != "/match"
+        await send({"type": "http.response.start", "status": 204, "headers": []})
 
-    shed, done, after = asyncio.run(scenario())
-    assert status_of(shed) == 503
+    places = Places(limits(in_flight=1))
+    app = Admission(untouched, limits(), places)
+    with places.taken():
+        shed = asyncio.run(call(app))
+        other = asyncio.run(call(app, path="/healthz"))
+    assert (status_of(shed), status_of(other)) == (503, 204)
     assert dict(shed[0]["headers"])[b"retry-after"] == b"1"
     assert b"overloaded" in shed[1]["body"]
-    assert all(isinstance(error, RuntimeError) for error in [*done, *after])
+
+
+def test_slow_clients_keep_nobody_from_matching():
+    """More bodies come in than there are places, yet all are free; beyond their own bound bodies are shed, too."""
+
+    async def scenario():
+        places = Places(limits())
+        app = Admission(reader, limits(), places)
+        slow = [asyncio.create_task(call(app, b"x", b"x", gap=0.05)) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        free, shed = not places.full, await call(app)
+        done = await asyncio.gather(*slow)
+        return free, shed, done, await call(app)
+
+    free, shed, done, after = asyncio.run(scenario())
+    assert free
+    assert status_of(shed) == 503
+    assert [status_of(sent) for sent in [*done, after]] == [200] * 4
+
+
+def test_a_body_that_is_complete_counts_no_longer():
+    """While a match computes, the next photograph may come in; one that broke off counts no longer either."""
+
+    async def scenario():
+        computing = asyncio.Event()
+
+        async def matching(scope, receive, send):
+            if not scope["headers"]:
+                raise RuntimeError
+            await receive()
+            await computing.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        app = Admission(matching, limits(reading=1), Places(limits()))
+        with pytest.raises(RuntimeError):
+            await call(app, b"x")
+        first = asyncio.create_task(call(app, b"x", headers=[(b"number", b"1")]))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(call(app, b"x", headers=[(b"number", b"2")]))
+        await asyncio.sleep(0.01)
+        assert not first.done()
+        computing.set()
+        return [status_of(sent) for sent in await asyncio.gather(first, second)]
+
+    assert asyncio.run(scenario()) == [200, 200]
+
+
+def test_browsing_takes_no_place(client, world):
+    """With every place taken the catalogue is still shown; the match of an annotation is refused, and told so."""
+    client.app.state.door = Door(world.services, client.app.state.door.upkeep, Places(limits(in_flight=0)))
+    assert client.get("/").status_code == 200
+    assert client.get("/?individual=whale1").status_code == 200
+    page = client.get("/?annotation_id=1")
+    assert (page.status_code, "too many matches" in page.text) == (503, True)
+    answer = client.post("/match", data={"annotation_id": "1"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
 
 
 def test_what_is_not_http_passes():
@@ -139,9 +201,9 @@ def test_what_is_not_http_passes():
     async def seen(scope, _receive, _send):
         scope["seen"] = True
 
-    for middleware in (BodyLimit, Admission):
+    for middleware in (BodyLimit(seen, limits()), Admission(seen, limits(), Places(limits()))):
         scope = {"type": "lifespan"}
-        asyncio.run(middleware(seen, limits())(scope, None, None))
+        asyncio.run(middleware(scope, None, None))
         assert scope["seen"]
 
 
