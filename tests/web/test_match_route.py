@@ -72,7 +72,7 @@ def test_the_scope_is_applied_and_told(client):
         group_by="individual",
     ).json()
     assert [candidate["individual"] for candidate in answer["candidates"]] == ["whale4"]
-    assert answer["receipt"]["removed"] == {"date": 0, "encounter": 1, "individual": 6, "annotation": 2}
+    assert answer["receipt"]["removed"] == {"undated": 0, "date": 0, "encounter": 1, "individual": 6, "annotation": 2}
     assert answer["receipt"]["scope"]["excluded_individuals"] == ["whale2", "whale3"]
     assert answer["receipt"]["group_by"] == "individual"
 
