@@ -109,6 +109,8 @@ def _start(folder: Path, data: Path, port: int) -> str:
 
 def _free(port: int) -> int:
     with socket.socket() as probe:
+        # As the service does: connections of the demo before, which are still being closed, do not take the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -134,7 +136,8 @@ def _match_catalogued(url: str) -> Json | None:
     asked = _answerable(url)
     if asked is None:
         return None
-    _ask(f"{asked['source_id']}, its own encounter left out", asked["individual"])
+    left_out = "its own encounter" if asked["encounter"] else "only itself, as its encounter is not known,"
+    _ask(f"{asked['source_id']}, {left_out} left out", asked["individual"])
     fields = {"annotation_id": str(asked["annotation_id"]), "group_by": "individual", "limit": "10"}
     return _post(f"{url}/match", fields | {"exclude_own_encounter": "true"})
 
@@ -151,13 +154,13 @@ def _answerable(url: str) -> Json | None:
     for one in listed[:_LOOKED_AT]:
         seen: list[Json] = _get(f"{url}/individuals/{quote(one['name'], safe='')}")["seen"]
         for asked in seen:
-            if any(_answers(other, asked) for other in seen):
+            if any(answers(other, asked) for other in seen):
                 return asked
         nearest = nearest or seen[0]
     return nearest
 
 
-def _answers(other: Json, asked: Json) -> bool:
+def answers(other: Json, asked: Json) -> bool:
     """Whether finding ``other`` would be a right answer for ``asked`` without its own encounter."""
     elsewhere = asked["encounter"] is None or other["encounter"] != asked["encounter"]
     return bool(elsewhere and other["image"] != asked["image"] and other["viewpoint"] == asked["viewpoint"])

@@ -24,6 +24,8 @@ from app.web.upkeep import Upkeep
 _STATIC = Path(__file__).parent / "web" / "static"
 # Threads beyond those of admitted matches, so that browsing and readiness never wait behind them.
 _SPARE_THREADS = 8
+# What the fields of a form may take beside its photograph, in bytes.
+_FIELDS = 65_536
 # Photographs that may come in for each place of a match: a slow line costs memory and disk, but no place.
 _READING = 8
 
@@ -65,8 +67,8 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
 def _limits(settings: Settings) -> Limits:
     return Limits(
         bodies={
-            "/match": settings.max_image_bytes,
-            "/": settings.max_image_bytes,
+            "/match": settings.max_image_bytes + _FIELDS,
+            "/": settings.max_image_bytes + _FIELDS,
             "/imports": settings.max_archive_bytes,
         },
         matching=frozenset({"/match", "/"}),
