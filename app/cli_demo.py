@@ -38,7 +38,7 @@ def run(folder: Path, catalogue: Path | None, port: int) -> None:
     survey = catalogue or folder / "survey"
     if catalogue is None:
         _resight("survey", str(survey))
-    data = folder / data_name(catalogue)
+    data = folder / catalogue_folder(catalogue)
     _resight("import", str(survey), "--data", str(data))
     url = _start(folder, data, port)
     answer = _match_catalogued(url) if catalogue else _match_held_out(url, survey)
@@ -49,7 +49,7 @@ def run(folder: Path, catalogue: Path | None, port: int) -> None:
     show.console.print(f"\nOpen {url} to try another photograph; `make demo-stop` ends the service.", highlight=False)
 
 
-def data_name(catalogue: Path | None) -> str:
+def catalogue_folder(catalogue: Path | None) -> str:
     """The data folder's name: two catalogues of one name that lie in different places do not share it."""
     if catalogue is None:
         return "data-synthetic"

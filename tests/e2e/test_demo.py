@@ -52,7 +52,7 @@ def test_a_number_that_went_to_another_program_is_left_alone(tmp_path):
 
 def test_two_catalogues_of_one_name_have_data_of_their_own(tmp_path):
     """What was imported from one folder is not shown as the other's."""
-    one, other = (cli_demo.data_name(tmp_path / part / "2024") for part in ("north", "south"))
+    one, other = (cli_demo.catalogue_folder(tmp_path / part / "2024") for part in ("north", "south"))
     assert one != other
     assert re.fullmatch(r"data-2024-[0-9a-f]{8}", one)
 
