@@ -67,7 +67,7 @@ class Session:
     def load(self, path: Path, recipe: Recipe) -> None:
         """Go on from a checkpoint. Raises InvalidInput when it belongs to another recipe or cannot be read."""
         state = read_checkpoint(path)
-        if state["recipe"] != recipe.model_dump(mode="json"):
+        if Recipe.model_validate(state["recipe"]) != recipe:
             raise InvalidInput(f"{path.name} was made by another recipe: give another folder, or start anew")
         self.net.load_state_dict(state["net"])
         self.objective.load_state_dict(state["objective"])

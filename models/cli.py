@@ -71,7 +71,7 @@ def train(
         folder = out or _RUNS / wanted.name
         photographs = read_photographs(data)
         bounds = Bounds(folder, cache, hours, resume)
-        trainer = Trainer(wanted, photographs, pack_for(photographs, wanted.folds, wanted.seed), bounds)
+        trainer = Trainer(wanted, photographs, pack_for(photographs, wanted.folds), bounds)
 
         def told(report: Report) -> None:
             pooled = report.rows[-1] if report.rows else None

@@ -84,24 +84,24 @@ def read_photographs(folder: Path) -> Photographs:
     )
 
 
-def training_rows(photographs: Photographs, folds: FoldRecipe, viewpoints: Sequence[Viewpoint], seed: int) -> Int64:
+def training_rows(photographs: Photographs, folds: FoldRecipe, viewpoints: Sequence[Viewpoint]) -> Int64:
     """The row numbers to train on: identified photographs of these viewpoints, outside the fold kept back."""
     wanted = (photographs.individuals >= 0) & np.isin(photographs.viewpoints, [str(view) for view in viewpoints])
     if folds.kind == "file":
         wanted &= np.char.startswith(photographs.parts, "train")
     elif folds.kind != "all":
-        wanted &= fold_numbers(photographs, folds, seed) != folds.fold
+        wanted &= fold_numbers(photographs, folds) != folds.fold
     return np.flatnonzero(wanted)
 
 
-def fold_numbers(photographs: Photographs, folds: FoldRecipe, seed: int) -> Int64:
+def fold_numbers(photographs: Photographs, folds: FoldRecipe) -> Int64:
     """A fold number for every photograph.
 
     "by-individual": all photographs of an individual share one. "within-individual": each individual's encounters are
-    dealt out in turn, so that every fold knows it, yet no encounter is torn apart.
+    dealt out in turn, so that one of two encounters or more is never kept back whole, and no encounter is torn apart.
     """
     keys = photographs.individuals if folds.kind == "by-individual" else photographs.encounters
-    order = np.random.default_rng(seed).permutation(np.unique(keys))
+    order = np.random.default_rng(folds.seed).permutation(np.unique(keys))
     if folds.kind == "within-individual":
         owner = dict(zip(photographs.encounters.tolist(), photographs.individuals.tolist(), strict=True))
         order = np.array(sorted(order.tolist(), key=owner.__getitem__))

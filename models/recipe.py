@@ -150,12 +150,14 @@ class FoldRecipe(_Section):
     """Which photographs are trained on.
 
     "file" takes the parts of ``folds.csv`` whose name begins with "train"; "by-individual" keeps whole individuals
-    apart, "within-individual" spreads each individual's photographs over the folds; "all" keeps nothing back.
+    apart, "within-individual" deals each individual's encounters out over the folds; "all" keeps nothing back.
+    The split has a ``seed`` of its own: members that differ in the recipe's seed still keep back the same photographs.
     """
 
     kind: Literal["file", "by-individual", "within-individual", "all"] = "file"
     count: Annotated[int, Field(ge=2)] = 5
     fold: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Recipe(_Section):

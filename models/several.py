@@ -71,7 +71,7 @@ def train_several(
         trainer = Trainer(
             own,
             photographs,
-            pack_for(photographs, own.folds, own.seed),
+            pack_for(photographs, own.folds),
             Bounds(out / recipe.name, out / "cache", share),
         )
         trainer.run(lambda report, name=recipe.name: watch(name, report))  # type: ignore[misc]

@@ -66,7 +66,7 @@ class Trainer:
         self._recipe, self._photographs, self._pack, self._bounds = recipe, photographs, pack, bounds
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
-        rows = training_rows(photographs, recipe.folds, recipe.sampler.viewpoints, recipe.seed)
+        rows = training_rows(photographs, recipe.folds, recipe.sampler.viewpoints)
         random = np.random.default_rng(recipe.seed)
         self._sampler = Sampler(photographs, rows, recipe.sampler, recipe.schedule.batch, random)
         self._labels, counts = _labels(photographs.individuals, self._sampler.rows)

@@ -12,7 +12,7 @@ from models.recipe import FoldRecipe
 from models.scoring import Pack, read_pack
 
 
-def pack_for(photographs: Photographs, folds: FoldRecipe, seed: int) -> Pack:
+def pack_for(photographs: Photographs, folds: FoldRecipe) -> Pack:
     """The folder's own ``scenarios/`` where it has them and ``folds`` keeps back what they ask about.
 
     Otherwise every photograph that is kept back is searched among the others kept back, once per side.
@@ -25,7 +25,7 @@ def pack_for(photographs: Photographs, folds: FoldRecipe, seed: int) -> Pack:
     elif folds.kind == "all":
         held = np.zeros(len(photographs), dtype=np.bool_)
     else:
-        held = fold_numbers(photographs, folds, seed) == folds.fold
+        held = fold_numbers(photographs, folds) == folds.fold
     return leave_one_out(photographs, held)
 
 

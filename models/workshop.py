@@ -30,7 +30,7 @@ _CALIBRATION = 160
 def release_pretrained(catalogue: Path, out: Path, cache: Path, progress: Progress | None = None) -> Ensemble:
     """The pretrained ensemble for the photographs of ``catalogue``, whitened on those that may be trained on."""
     photographs = read_photographs(catalogue)
-    rows = training_rows(photographs, FoldRecipe(), _EVERYTHING, 0)
+    rows = training_rows(photographs, FoldRecipe(), _EVERYTHING)
     made = [whitened_member(backbone, photographs, rows, cache, progress) for backbone in NETS]
     parts = [part for part, _ in made]
     title = Title(
@@ -59,7 +59,7 @@ def release_runs(
     photographs, trained = read_photographs(catalogue), [read_run(path) for path in runs]
     parts = []
     for one in trained:
-        rows = training_rows(photographs, one.recipe.folds, one.recipe.sampler.viewpoints, one.recipe.seed)
+        rows = training_rows(photographs, one.recipe.folds, one.recipe.sampler.viewpoints)
         part = trained_member(one, photographs, rows, cache, whitening=plan.whitening)
         parts.append(eight_bits(part, photographs, cache) if plan.int8 else part)
     parts += [at_size(part, height, width) for height, width in plan.also_at for part in tuple(parts)]
@@ -79,7 +79,7 @@ def release_adapted(
     """Every member of the ensemble in ``source`` with a linear head fitted on ``catalogue``."""
     photographs = read_photographs(catalogue)
     ensemble = parse_manifest((source / MANIFEST).read_bytes())
-    rows = training_rows(photographs, FoldRecipe(), _EVERYTHING, 0)
+    rows = training_rows(photographs, FoldRecipe(), _EVERYTHING)
     parts, vectors = [], []
     for member in ensemble.members:
         content = (source / member.file).read_bytes()
@@ -109,7 +109,7 @@ def eight_bits(part: Part, photographs: Photographs, cache: Path) -> Part:
 def _judged(
     photographs: Photographs, parts: Sequence[Part], vectors: Sequence[Float32], recipe: Recipe | None = None
 ) -> list[Row]:
-    pack = pack_for(photographs, recipe.folds, recipe.seed) if recipe else pack_for(photographs, FoldRecipe(), 0)
+    pack = pack_for(photographs, recipe.folds if recipe else FoldRecipe())
     row_of = {image_id: row for row, image_id in enumerate(photographs.ids)}
     return table(pack, joined(parts, vectors), row_of) if pack.scenarios else []
 

@@ -116,14 +116,15 @@ def test_rare_individuals_can_be_left_out(tmp_path):
 def test_folds_keep_whales_or_encounters_whole(tmp_path):
     """By individual: no whale on both sides. Within: no encounter on both sides, every whale in the training part."""
     table = photographs(tmp_path)
-    apart = fold_numbers(table, FoldRecipe(kind="by-individual", count=4), 0)
+    apart = fold_numbers(table, FoldRecipe(kind="by-individual", count=4))
     assert all(len(set(apart[table.individuals == one].tolist())) == 1 for one in range(8))
     within = FoldRecipe(kind="within-individual", count=3)
-    numbers = fold_numbers(table, within, 0)
+    numbers = fold_numbers(table, within)
     assert all(len(set(numbers[table.encounters == one].tolist())) == 1 for one in np.unique(table.encounters))
-    rows = training_rows(table, within, tuple(Viewpoint), 0)
+    rows = training_rows(table, within, tuple(Viewpoint))
     assert set(table.individuals[rows].tolist()) == set(range(8))
     assert len(rows) < len(table)
+    assert (fold_numbers(table, within.model_copy(update={"seed": 1})) != numbers).any()
 
 
 def test_what_is_kept_back_becomes_scenarios(tmp_path):

@@ -78,7 +78,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(catalogue: Path, out: Path, *, text: str = RECIPE, resume: bool = False) -> list[dict[str, str]]:
     """Train from the packaged ImageNet weights; the lines of the run's CSV."""
     recipe, photographs = parse_recipe(text), read_photographs(catalogue)
-    pack = pack_for(photographs, recipe.folds, recipe.seed)
+    pack = pack_for(photographs, recipe.folds)
     bounds = Bounds(out, out / "cache", resume=resume)
     Trainer(recipe, photographs, pack, bounds).run()
     return curves.read(out)
@@ -132,7 +132,7 @@ def test_a_winner_s_recipe_runs(catalogue, tmp_path, name):
         }
     )
     photographs = read_photographs(catalogue)
-    pack_of = pack_for(photographs, small.folds, small.seed)
+    pack_of = pack_for(photographs, small.folds)
     Trainer(small, photographs, pack_of, Bounds(tmp_path, tmp_path / "cache", pretrained=False)).run()
     (line,) = curves.read(tmp_path)
     assert np.isfinite(float(line["loss"]))
