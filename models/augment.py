@@ -44,13 +44,17 @@ class Augment:
         scale = torch.exp(self._between(-recipe.scale, recipe.scale, count))
         stretch = torch.exp(self._between(-recipe.aspect, recipe.aspect, count))
         mirror = torch.where(self._chance(recipe.flip, count), -1.0, 1.0)
+        shift = self._between(-recipe.shift, recipe.shift, count, 2)
+        if recipe.moved < 1.0:  # else no number is drawn, so that runs of such recipes go on as they began
+            moved = self._chance(recipe.moved, count).float()
+            angle, scale, stretch, shift = angle * moved, scale**moved, stretch**moved, shift * moved[:, None]
         across, along, shape = scale * stretch, scale / stretch, height / width
         matrix = torch.zeros(count, 2, 3)
         matrix[:, 0, 0] = angle.cos() * across * mirror
         matrix[:, 0, 1] = -angle.sin() * across * shape
         matrix[:, 1, 0] = angle.sin() * along / shape * mirror
         matrix[:, 1, 1] = angle.cos() * along
-        matrix[:, :, 2] = self._between(-recipe.shift, recipe.shift, count, 2)
+        matrix[:, :, 2] = shift
         white = self._chance(0.5, count)[:, None]
         ground = torch.where(white, torch.ones(count, 3), pictures.mean(dim=(2, 3)))[:, :, None, None]
         grid = F.affine_grid(matrix, [count, 3, height, width], align_corners=False)
@@ -59,15 +63,18 @@ class Augment:
     def _lit(self, pictures: Tensor) -> Tensor:
         """Brightness, contrast, saturation or grey, a cast of colour, gamma."""
         recipe, count = self._recipe, len(pictures)
-        pictures = pictures * (1.0 + self._between(-recipe.light, recipe.light, count, 1, 1, 1))
+        # With a share of 1 no number is drawn, so that runs of such recipes go on as they began.
+        lit = self._chance(recipe.lit, count).float()[:, None, None, None] if recipe.lit < 1.0 else torch.ones(())
+        pictures = pictures * (1.0 + lit * self._between(-recipe.light, recipe.light, count, 1, 1, 1))
         mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
-        pictures = (pictures - mean) * (1.0 + self._between(-recipe.contrast, recipe.contrast, count, 1, 1, 1)) + mean
-        saturation = 1.0 + self._between(-recipe.saturation, recipe.saturation, count)
-        saturation = torch.where(self._chance(recipe.grey, count), torch.zeros(count), saturation)[:, None, None, None]
+        contrast = 1.0 + lit * self._between(-recipe.contrast, recipe.contrast, count, 1, 1, 1)
+        pictures = (pictures - mean) * contrast + mean
+        saturation = 1.0 + lit * self._between(-recipe.saturation, recipe.saturation, count, 1, 1, 1)
+        saturation = saturation * ~self._chance(recipe.grey, count)[:, None, None, None]
         grey = pictures.mean(dim=1, keepdim=True)
         pictures = grey + (pictures - grey) * saturation
-        pictures = pictures * (1.0 + self._between(-recipe.cast, recipe.cast, count, 3, 1, 1))
-        gamma = torch.exp(self._between(-recipe.gamma, recipe.gamma, count, 1, 1, 1))
+        pictures = pictures * (1.0 + lit * self._between(-recipe.cast, recipe.cast, count, 3, 1, 1))
+        gamma = torch.exp(lit * self._between(-recipe.gamma, recipe.gamma, count, 1, 1, 1))
         return pictures.clamp(1e-4, 1.0).pow(gamma)
 
     def _focused(self, pictures: Tensor) -> Tensor:
@@ -91,6 +98,8 @@ class Augment:
         for number in self._chance(recipe.cut_out, count).nonzero()[:, 0].tolist():
             tall, wide, top, left, tone = torch.rand(5, generator=self._generator).tolist()
             rows, columns = int(height * (0.1 + 0.25 * tall)), int(width * (0.15 + 0.35 * wide))
+            if recipe.hole:
+                rows, columns = int(height * recipe.hole), int(width * recipe.hole)
             first, start = int((height - rows) * top), int((width - columns) * left)
             pictures[number, :, first : first + rows, start : start + columns] = tone
         down, along = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)[None]

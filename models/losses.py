@@ -80,10 +80,14 @@ class Objective(nn.Module):
         """The loss of a batch at ``progress`` in [0, 1) of the run, and its parts by name."""
         recipe = self.recipe
         if self.classifier is not None and (recipe.kind == "softmax" or progress < recipe.classifier_share):
-            loss = F.cross_entropy(self.classifier(embeddings), labels, label_smoothing=recipe.label_smoothing)
+            smoothing = recipe.label_smoothing if recipe.kind == "softmax" else recipe.classifier_smoothing
+            loss = F.cross_entropy(self.classifier(embeddings), labels, label_smoothing=smoothing)
         else:
             ramp = min(1.0, progress / recipe.margin_ramp) if recipe.margin_ramp else 1.0
             loss = self.angular(embeddings, labels, ramp, generator)
+        if recipe.partners == "sum":
+            # Anchors and partners are equally many: the sum of their two mean losses is twice the mean over all.
+            loss = 2.0 * loss
         if recipe.focal_gamma:
             loss = (1.0 - torch.exp(-loss)) ** recipe.focal_gamma * loss
         parts = {"classes": float(loss.detach())}

@@ -99,13 +99,17 @@ def make_neck(kind: str, width: int, dimension: int) -> nn.Module:
 class Net(nn.Module):
     """One member: images (n, 3, h, w), normalised -> embeddings (n, dimension)."""
 
-    def __init__(self, backbone: Backbone, pooling: nn.Module, neck: nn.Module, dimension: int) -> None:
+    def __init__(
+        self, backbone: Backbone, pooling: nn.Module, neck: nn.Module, dimension: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.backbone, self.pooling, self.neck = backbone, pooling, neck
         self.dimension = dimension
+        # Without dropout no random number may be drawn for it: a run would no longer repeat.
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.neck(self.pooling(*self.backbone(images)).float())  # type: ignore[no-any-return]
+        return self.neck(self.dropout(self.pooling(*self.backbone(images)).float()))  # type: ignore[no-any-return]
 
     def outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Embedding (n, dimension) and last feature map (n, c, h/32, w/32), the two outputs of an exported member."""
@@ -119,4 +123,4 @@ def make_net(recipe: NetRecipe, *, pretrained: bool = True) -> Net:
     pooling = _POOLINGS[recipe.pooling](backbone.channels, learnable=recipe.gem_learnable)
     width = int(pooling.width)  # type: ignore[arg-type]
     dimension = width if recipe.neck in {"none", "bn"} else recipe.dimension
-    return Net(backbone, pooling, make_neck(recipe.neck, width, dimension), dimension)
+    return Net(backbone, pooling, make_neck(recipe.neck, width, dimension), dimension, recipe.dropout)

@@ -13,23 +13,32 @@ from models.recipe import OptimiserRecipe
 
 
 class Optimiser:
-    """AdamW over backbone, neck and head, each at its own learning rate; norms and biases do not decay."""
+    """AdamW or Adam over backbone, neck and head, each at its own learning rate.
+
+    AdamW, as the house has it: the backbone's norms and biases do not decay, pooling and neck decay half as fast as
+    the backbone's weights, the head a twentieth. Adam has one decay for all, added to the gradient.
+    """
 
     def __init__(self, net: Net, objective: Objective, recipe: OptimiserRecipe) -> None:
         self._recipe = recipe
         backbone = [weight for weight in net.backbone.parameters() if weight.requires_grad]
         neck = [weight for part in (net.pooling, net.neck) for weight in part.parameters() if weight.requires_grad]
+        whole = recipe.kind == "adam"
         groups = [
             {"params": [weight for weight in backbone if weight.ndim > 1], "weight_decay": recipe.decay},
-            {"params": [weight for weight in backbone if weight.ndim <= 1], "weight_decay": 0.0},
-            {"params": neck, "weight_decay": recipe.decay / 2},
-            {"params": list(objective.parameters()), "weight_decay": recipe.decay / 20},
+            {
+                "params": [weight for weight in backbone if weight.ndim <= 1],
+                "weight_decay": recipe.decay if whole else 0.0,
+            },
+            {"params": neck, "weight_decay": recipe.decay if whole else recipe.decay / 2},
+            {"params": list(objective.parameters()), "weight_decay": recipe.decay if whole else recipe.decay / 20},
         ]
         self._peaks = [recipe.backbone, recipe.backbone, recipe.neck, recipe.head]
         kept = [(group, peak) for group, peak in zip(groups, self._peaks, strict=True) if group["params"]]
         self._peaks = [peak for _, peak in kept]
         self._weights = [*backbone, *neck, *objective.parameters()]
-        self.adam = torch.optim.AdamW([group for group, _ in kept], lr=recipe.backbone, betas=(0.9, 0.99))
+        make, betas = (torch.optim.Adam, (0.9, 0.999)) if whole else (torch.optim.AdamW, (0.9, 0.99))
+        self.adam = make([group for group, _ in kept], lr=recipe.backbone, betas=betas)
 
     def step(self, loss: Tensor, progress: float) -> float:
         """One step down the loss at ``progress`` in [0, 1); the gradient's norm before clipping is returned."""
@@ -44,10 +53,15 @@ class Optimiser:
 
 
 def learning_rate(progress: float, recipe: OptimiserRecipe) -> float:
-    """The share of the peak at ``progress`` in [0, 1]: a straight warm-up, then a cosine down to ``floor``."""
+    """The share of the peak at ``progress`` in [0, 1]: a straight warm-up, then down to ``floor``."""
+    if recipe.restart:
+        again = progress >= recipe.restart
+        progress = (progress - recipe.restart) / (1 - recipe.restart) if again else progress / recipe.restart
     if progress < recipe.warm_up:
-        return max(progress / recipe.warm_up, 1e-3)
+        return max(recipe.start + (1.0 - recipe.start) * progress / recipe.warm_up, 1e-3)
     left = (progress - recipe.warm_up) / max(1.0 - recipe.warm_up, 1e-9)
+    if recipe.schedule == "exponential":
+        return float(recipe.floor ** min(left, 1.0))
     return recipe.floor + (1.0 - recipe.floor) * 0.5 * (1.0 + math.cos(math.pi * min(left, 1.0)))
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Fit, Preprocessing
@@ -20,6 +20,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Side = Annotated[int, Field(ge=32, le=1024)]
 Triple = tuple[float, float, float]
+Viewpoints = Annotated[tuple[Viewpoint, ...], Field(min_length=1)]
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -29,13 +30,17 @@ class _Section(BaseModel):
 
 
 class NetRecipe(_Section):
-    """Backbone, pooling and neck. ``weights`` is a state dict of the user's own, instead of ImageNet's."""
+    """Backbone, pooling and neck. ``weights`` is a state dict of the user's own, instead of ImageNet's.
+
+    ``dropout`` stands between pooling and neck.
+    """
 
     backbone: str
     pooling: Literal["gem", "two-stage", "dolg"] = "gem"
     gem_learnable: bool = True
     neck: Literal["none", "bn", "bn-linear", "linear-bn", "bn-linear-bn", "linear-bn-prelu"] = "bn-linear-bn"
     dimension: Annotated[int, Field(ge=8, le=4096)] = 512
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     weights: Path | None = None
 
 
@@ -69,8 +74,9 @@ class LossRecipe(_Section):
 
     ``margin_low`` and ``margin_high`` bound the margin of a class of n photographs, which falls with
     n ** -``margin_power`` (0: every class has ``margin_high``). ``margin_spread`` is elastic ArcFace's deviation.
-    ``classifier_share`` of the run comes first as a plain label-smoothed classifier (fourth place).
-    ``focal_gamma`` weighs the batch's mean loss L by (1 - exp(-L)) ** gamma (third place).
+    ``classifier_share`` of the run comes first as a plain classifier, smoothed by ``classifier_smoothing`` (fourth
+    place); the rest has ``label_smoothing``. ``focal_gamma`` weighs the batch's mean loss L by (1 - exp(-L)) ** gamma
+    (third place). ``partners`` "sum" adds the mean loss of the anchors and that of their partners (first place).
     """
 
     kind: Literal["arcface", "elastic-arcface", "softmax"] = "arcface"
@@ -84,6 +90,8 @@ class LossRecipe(_Section):
     label_smoothing: Share = 0.0
     focal_gamma: Annotated[float, Field(ge=0.0)] = 0.0
     classifier_share: Share = 0.0
+    classifier_smoothing: Share = 0.0
+    partners: Literal["mean", "sum"] = "mean"
     contrast: Annotated[float, Field(ge=0.0)] = 0.0
     temperature: Positive = 0.1
 
@@ -92,26 +100,35 @@ class SamplerRecipe(_Section):
     """How photographs come together in a batch.
 
     "shuffled" takes each once an epoch. "pairs" adds to each a partner of the same individual: with the chance
-    ``other_encounter`` one from another encounter, with ``other_view`` one from the other side (top for a lateral),
-    wherever there is one. "views" takes only individuals with both, each top view with a lateral (first place's
-    cross-view members). Individuals with fewer than ``least`` photographs are left out.
+    ``other_view`` one from the other side (top for a lateral), else with the chance ``other_encounter`` one from
+    another encounter, wherever there is such a one, else any. An ``other_encounter`` of 1 takes another encounter
+    whenever there is one; the house has 0.75, the winners 0 (they never asked). "views" takes only individuals with
+    both sides, each top view with a lateral (first place's cross-view members). Individuals with fewer than ``least``
+    photographs are left out.
     """
 
     kind: Literal["shuffled", "pairs", "views"] = "shuffled"
     other_encounter: Share = 0.75
     other_view: Share = 0.3
     least: Annotated[int, Field(ge=1)] = 1
-    viewpoints: tuple[Viewpoint, ...] = tuple(Viewpoint)
+    viewpoints: Viewpoints = tuple(Viewpoint)
 
 
 class AugmentRecipe(_Section):
-    """Chances and strengths of what is done to a training picture; see ``augment.py``."""
+    """Chances and strengths of what is done to a training picture; see ``augment.py``.
+
+    The defaults are the house's. ``moved`` is the chance that a picture is rotated, scaled, stretched and shifted at
+    all, ``lit`` that its light and colours change at all. ``hole`` is the side of what ``cut_out`` cuts, as a share of
+    the picture's (0: a rectangle of random sides).
+    """
 
     flip: Share = 0.5
+    moved: Share = 1.0
     rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 12.0
     scale: Share = 0.22
     aspect: Share = 0.1
     shift: Share = 0.13
+    lit: Share = 1.0
     light: Share = 0.3
     contrast: Share = 0.35
     saturation: Share = 0.65
@@ -122,18 +139,28 @@ class AugmentRecipe(_Section):
     sharpen: Share = 0.15
     noise: Share = 0.15
     cut_out: Share = 0.5
+    hole: Share = 0.0
     white_corner: Share = 0.15
 
 
 class OptimiserRecipe(_Section):
-    """AdamW with three learning rates, warmed up, then annealed along a cosine to ``floor`` times the peak."""
+    """AdamW or Adam with three learning rates: warmed up in a straight line, then annealed to ``floor`` times the peak.
 
+    The warm-up takes the share ``warm_up`` of the run and begins at ``start`` times the peak. "exponential" falls by
+    the same factor in equal times. At the share ``restart`` of the run the whole schedule begins anew (0: never).
+    ``average`` is the decay of the running average of the weights, 0 the weights themselves.
+    """
+
+    kind: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["cosine", "exponential"] = "cosine"
     backbone: Positive = 1e-3
     neck: Positive = 2e-3
     head: Positive = 5e-3
     decay: Annotated[float, Field(ge=0.0)] = 0.02
     warm_up: Share = 0.06
+    start: Share = 0.0
     floor: Share = 0.01
+    restart: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     clip: Positive = 20.0
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.998
 
@@ -161,11 +188,11 @@ class FoldRecipe(_Section):
 
 
 class Recipe(_Section):
-    """One member, from photographs to weights."""
+    """One member, from photographs to weights; it serves ``viewpoints``, all of which it must have seen in training."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     seed: int = 0
-    viewpoints: tuple[Viewpoint, ...] = tuple(Viewpoint)
+    viewpoints: Viewpoints = tuple(Viewpoint)
     net: NetRecipe
     input: InputRecipe
     loss: LossRecipe = LossRecipe()
@@ -174,6 +201,18 @@ class Recipe(_Section):
     optimiser: OptimiserRecipe = OptimiserRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     folds: FoldRecipe = FoldRecipe()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if unseen := [str(view) for view in self.viewpoints if view not in self.sampler.viewpoints]:
+            raise ValueError(f"viewpoints: {unseen[0]!r} is served, but sampler.viewpoints leaves it out of training")
+        if len(set(self.viewpoints)) < len(self.viewpoints):
+            raise ValueError("viewpoints: one is named twice")
+        if self.loss.partners == "sum" and self.sampler.kind == "shuffled":
+            raise ValueError('loss.partners: "sum" needs a sampler that brings partners')
+        if self.folds.fold >= self.folds.count:
+            raise ValueError(f"folds.fold: {self.folds.fold} is none of {self.folds.count} folds, counted from 0")
+        return self
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -184,8 +223,8 @@ def parse_recipe(text: str) -> Recipe:
         raise InvalidInput(f"the recipe is not TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"the recipe's {place}: {first['msg']}") from error
+        place, fault = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"the recipe's {place}: {fault}" if place else f"the recipe's {fault}") from error
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,7 +1,8 @@
 """Samplers: which photographs come together in a batch.
 
 Classification sees single photographs; knowing a whale on another day is learned from pairs. So a partner of the same
-individual is taken from another encounter, or from the other side, wherever there is one.
+individual is taken from the other side or from another encounter, wherever there is one, as often as the recipe asks
+(the house: from another encounter in 0.75 of the cases; the winners: as it comes).
 """
 
 from __future__ import annotations
