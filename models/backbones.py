@@ -6,6 +6,8 @@ it is imported only when asked for.
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ class Backbone(nn.Module):
     """Images (n, 3, h, w), normalised -> (stride-16 map, last map); ``channels`` counts those of each."""
 
     channels: tuple[int, int]
+    net: Any
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The two maps, (n, channels[0], h/16, w/16) and (n, channels[1], h/32, w/32)."""
@@ -43,7 +46,7 @@ class LiteBackbone(Backbone):
         if pretrained:
             module, weights = PACKAGED[name]
             path = getattr(import_module(module), weights).get_model_file_path()
-            self.net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+            self.net.load_state_dict(read_tensors(Path(path)))
         del self.net._fc
         for block in self.net._blocks:
             block._depthwise_conv = DepthwiseConv(block._depthwise_conv)
@@ -138,8 +141,32 @@ def make_backbone(name: str, *, pretrained: bool = True, weights: Path | None = 
     own = pretrained and weights is None
     backbone = LiteBackbone(name, pretrained=own) if name in PACKAGED else TimmBackbone(name, pretrained=own)
     if weights is not None:
-        try:
-            backbone.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError) as error:
-            raise InvalidInput(f"the weights {weights.name!r} do not fit the backbone {name!r}: {error}") from error
+        _fill(backbone, read_tensors(weights), f"the weights {weights.name!r} do not fit the backbone {name!r}")
     return backbone
+
+
+def _fill(backbone: Backbone, state: Mapping[str, Any], fault: str) -> None:
+    """Load a whole classifier's weights, as the packages and timm publish them, or those of a backbone alone.
+
+    What lies behind the last map has no place here and is passed over; everything else must be there and fit.
+    """
+    inner: Any = backbone.net
+    own = {name.removeprefix("net."): value for name, value in state.items()}
+    known = inner.state_dict().keys()
+    if missing := sorted(known - own.keys()):
+        raise InvalidInput(f"{fault}: they lack {missing[0]!r} ({len(missing)} such)")
+    try:
+        inner.load_state_dict({name: own[name] for name in known})
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{fault}: {error}") from error
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """A file of torch.save that holds a dictionary. Raises InvalidInput when it is missing, damaged or another kind."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise InvalidInput(f"{path.name!r} cannot be read as weights: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise InvalidInput(f"{path.name!r} holds no named weights")
+    return dict(state)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from app.domain.errors import InvalidInput
+from models.backbones import read_tensors
 from models.losses import Objective
 from models.nets import Net
 from models.optimise import Average, Optimiser
@@ -41,11 +42,15 @@ class Session:
     random: np.random.Generator
     position: Position
 
-    def save(self, path: Path, recipe: Recipe) -> None:
-        """Write a checkpoint; the file is complete or absent, whenever the machine stops."""
+    def save(self, path: Path, recipe: Recipe, size: tuple[int, int]) -> None:
+        """Write a checkpoint at the present stage's input ``size`` (height, width).
+
+        The file is complete or absent, whenever the machine stops.
+        """
         place = self.position
         state = {
             "recipe": recipe.model_dump(mode="json"),
+            "size": list(size),
             "net": self.net.state_dict(),
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.adam.state_dict(),
@@ -72,7 +77,9 @@ class Session:
         self.net.load_state_dict(state["net"])
         self.objective.load_state_dict(state["objective"])
         self.optimiser.adam.load_state_dict(state["optimiser"])
-        self.average.state.update(state["average"])
+        # In place: on a GPU the average stays there, though the file was read to the CPU.
+        for name, value in self.average.state.items():
+            value.copy_(state["average"][name])
         self.average.steps = state["average_steps"]
         place = self.position
         place.epoch, place.step, place.seconds, place.best = state["position"]
@@ -83,16 +90,15 @@ class Session:
         self.random.bit_generator.state = state["random"]
 
 
-def save_half(path: Path, recipe: Recipe, average: Average) -> None:
+def save_half(path: Path, recipe: Recipe, average: Average, size: tuple[int, int]) -> None:
     """Only what an export needs, as float16: a member of 5 million weights is 10 MB."""
     half = {name: value.half() if value.is_floating_point() else value for name, value in average.state.items()}
-    torch.save({"recipe": recipe.model_dump(mode="json"), "average": half}, path)
+    torch.save({"recipe": recipe.model_dump(mode="json"), "size": list(size), "average": half}, path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's state. Raises InvalidInput when the file is missing or damaged."""
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
-        raise InvalidInput(f"the checkpoint {path.name} cannot be read: {error}") from error
+    """A checkpoint's state. Raises InvalidInput when the file is missing, damaged or no checkpoint."""
+    state = read_tensors(path)
+    if not {"recipe", "average"} <= state.keys():
+        raise InvalidInput(f"{path.name!r} is no checkpoint: it holds no recipe or no weights")
     return state

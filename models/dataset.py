@@ -85,28 +85,40 @@ def read_photographs(folder: Path) -> Photographs:
 
 
 def training_rows(photographs: Photographs, folds: FoldRecipe, viewpoints: Sequence[Viewpoint]) -> Int64:
-    """The row numbers to train on: identified photographs of these viewpoints, outside the fold kept back."""
+    """The row numbers to train on: identified photographs of these viewpoints that are not kept back."""
     wanted = (photographs.individuals >= 0) & np.isin(photographs.viewpoints, [str(view) for view in viewpoints])
-    if folds.kind == "file":
-        wanted &= np.char.startswith(photographs.parts, "train")
-    elif folds.kind != "all":
-        wanted &= fold_numbers(photographs, folds) != folds.fold
-    return np.flatnonzero(wanted)
+    return np.flatnonzero(wanted & ~kept_back(photographs, folds))
+
+
+def kept_back(photographs: Photographs, folds: FoldRecipe) -> Bool:
+    """Which photographs (n,) a run must not see.
+
+    Those outside the training parts of ``folds.csv``, and for a fold one of the identified photographs inside them.
+    Where the file keeps nothing back, or there is none, "file" means a fold by individual.
+    """
+    if folds.kind == "all":
+        return np.zeros(len(photographs), dtype=np.bool_)
+    outside: Bool = ~np.char.startswith(photographs.parts, "train")
+    if folds.kind == "file" and outside.any():
+        return outside
+    return outside | (fold_numbers(photographs, folds) == folds.fold)
 
 
 def fold_numbers(photographs: Photographs, folds: FoldRecipe) -> Int64:
-    """A fold number for every photograph.
+    """A fold number for every identified photograph inside the training parts, -1 for the others.
 
-    "by-individual": all photographs of an individual share one. "within-individual": each individual's encounters are
-    dealt out in turn, so that one of two encounters or more is never kept back whole, and no encounter is torn apart.
+    "by-individual" ("file" likewise): all photographs of an individual share one. "within-individual": each
+    individual's encounters are dealt out in turn, so that one of two encounters or more is never kept back whole, and
+    no encounter is torn apart.
     """
-    keys = photographs.individuals if folds.kind == "by-individual" else photographs.encounters
-    order = np.random.default_rng(folds.seed).permutation(np.unique(keys))
+    keys = photographs.encounters if folds.kind == "within-individual" else photographs.individuals
+    inside = (photographs.individuals >= 0) & np.char.startswith(photographs.parts, "train")
+    order = np.random.default_rng(folds.seed).permutation(np.unique(keys[inside]))
     if folds.kind == "within-individual":
         owner = dict(zip(photographs.encounters.tolist(), photographs.individuals.tolist(), strict=True))
         order = np.array(sorted(order.tolist(), key=owner.__getitem__))
     number = {int(key): place % folds.count for place, key in enumerate(order)}
-    return np.array([number[int(key)] for key in keys], dtype=np.int64)
+    return np.array([number[int(key)] if ours else -1 for key, ours in zip(keys, inside, strict=True)], dtype=np.int64)
 
 
 def prepared(
@@ -135,6 +147,35 @@ def prepared(
         _fill(photographs, raw, pixels, progress)
         part.rename(path)
     loaded: Pixels = np.load(path, mmap_mode="r")
+    return loaded
+
+
+def cache_key(photographs: Photographs, preprocessing: Preprocessing, *others: str) -> str:
+    """32 hexadecimal digits over all that prepared pixels depend on, and ``others`` (such as a net's hash).
+
+    A photograph counts with its path, size, time of change and box: one that is exchanged makes another key. Raises
+    InvalidInput for a photograph that is gone.
+    """
+    rows = []
+    for one in photographs.sightings:
+        try:
+            about = (photographs.folder / one.path).stat()
+        except OSError as error:
+            raise InvalidInput(f"the photograph {one.path!r} cannot be read: {error.strerror}") from error
+        rows.append((one.path, about.st_size, about.st_mtime_ns, astuple(one.box) if one.box else None))
+    text = json.dumps([rows, str(photographs.folder.resolve()), asdict(preprocessing), others], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def stored(path: Path, make: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """The array in ``path``, made and written when it is not there; the file is complete or absent."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("wb") as stream:
+            np.save(stream, make())
+        part.rename(path)
+    loaded: npt.NDArray[np.float32] = np.load(path)
     return loaded
 
 

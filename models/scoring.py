@@ -62,11 +62,20 @@ def table(pack: Pack, vectors: Float32, row_of: Mapping[str, int]) -> list[Row]:
 
 
 def predict(scenario: Scenario, vectors: Float32, row_of: Mapping[str, int]) -> list[Prediction]:
-    """The best 20 of the gallery for every query, by inner product; a query never finds its own photograph."""
-    gallery = np.array([row_of[image_id] for image_id in scenario.gallery])
-    asked = np.array([row_of[query.image_id] for query in scenario.queries])
+    """The best 20 of the gallery for every query, by inner product; a query never finds its own photograph.
+
+    Raises InvalidInput when ``row_of`` lacks a photograph of the scenario.
+    """
+    try:
+        gallery = np.array([row_of[image_id] for image_id in scenario.gallery], dtype=np.int64)
+        asked = np.array([row_of[query.image_id] for query in scenario.queries], dtype=np.int64)
+    except KeyError as error:
+        raise InvalidInput(f"{scenario.scenario_id} names {error}, which the catalogue does not hold") from error
     cosines = vectors[asked] @ vectors[gallery].T
     cosines[asked[:, None] == gallery[None, :]] = -np.inf
+    # A photograph that no space serves has a vector of zeros: it finds nothing and is not found.
+    served = np.asarray(vectors.any(axis=1))
+    cosines[~(served[asked][:, None] & served[gallery][None, :])] = -np.inf
     best = np.argsort(-cosines, axis=1, kind="stable")[:, :MAX_ROWS]
     return [
         Prediction(query.query_id, scenario.gallery[place], (1.0 + float(cosines[number, place])) / 2.0)
@@ -74,16 +83,6 @@ def predict(scenario: Scenario, vectors: Float32, row_of: Mapping[str, int]) -> 
         for place in best[number]
         if np.isfinite(cosines[number, place])
     ]
-
-
-def restrict(pack: Pack, known: frozenset[str]) -> Pack:
-    """The scenarios whose photographs are all ``known``."""
-    kept = tuple(
-        one
-        for one in pack.scenarios
-        if known.issuperset(one.gallery) and known.issuperset(query.image_id for query in one.queries)
-    )
-    return Pack(kept, pack.truth, pack.other_encounter)
 
 
 def markdown(rows: Sequence[Row]) -> str:

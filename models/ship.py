@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from app.domain.ensemble import Float32, Preprocessing
+from app.domain.errors import InvalidInput
 from models.check import parity
 from models.checkpoint import read_checkpoint
 from models.dataset import Int64, Photographs, Pixels, Progress, prepared
@@ -44,28 +46,33 @@ class ExportPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """A run's result: its recipe and the net with the averaged weights."""
+    """A run's result: its recipe, the net with the averaged weights, and the input that these were scored at."""
 
     recipe: Recipe
     net: Net
+    shape: Preprocessing
 
 
 def read_run(path: Path) -> Trained:
     """Read a checkpoint (``best.pt`` or ``last.pt``). Raises InvalidInput when it cannot be read."""
     state = read_checkpoint(path)
-    recipe = Recipe.model_validate(state["recipe"])
-    net = make_net(recipe.net, pretrained=False)
-    net.load_state_dict(
-        {name: value.float() if value.is_floating_point() else value for name, value in state["average"].items()}
-    )
-    return Trained(recipe, net.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]
+    try:
+        recipe = Recipe.model_validate(state["recipe"])
+        net = make_net(recipe.net, pretrained=False)
+        net.load_state_dict(state["average"])
+    except (ValidationError, RuntimeError, TypeError) as error:
+        raise InvalidInput(f"the checkpoint {path.name!r} does not fit this version: {error}") from error
+    # The best weights may come from an earlier stage than the last, which looked at smaller pictures.
+    height, width = state.get("size", recipe.input.stages[-1])
+    shape = replace(recipe.input.preprocessing(), height=int(height), width=int(width))
+    return Trained(recipe, net.to(memory_format=torch.channels_last).eval(), shape)  # type: ignore[call-overload]
 
 
 def trained_member(
     trained: Trained, photographs: Photographs, fitted_on: Int64, cache: Path, *, whitening: Levelling = Levelling.NONE
 ) -> Part:
     """Export a run's net, with a whitening fitted on the rows ``fitted_on`` folded in where one is wanted."""
-    recipe, shape = trained.recipe, trained.recipe.input.preprocessing()
+    recipe, shape = trained.recipe, trained.shape
     pixels = prepared(photographs, shape, cache)
     model = Exported(trained.net)
     if whitening is not Levelling.NONE:

@@ -24,6 +24,7 @@ from models.optimise import Average, Optimiser, learning_rate
 from models.recipe import Recipe
 from models.sampler import Sampler
 from models.scoring import POOLED, Pack, Row, table
+from models.validation import refuse_leaks
 
 # Prepared training pictures are this much larger than the input, so that augmentation does not blur them.
 _MARGIN = 1.08
@@ -67,6 +68,7 @@ class Trainer:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(recipe.seed)
         rows = training_rows(photographs, recipe.folds, recipe.sampler.viewpoints)
+        refuse_leaks(pack, photographs, rows)
         random = np.random.default_rng(recipe.seed)
         self._sampler = Sampler(photographs, rows, recipe.sampler, recipe.schedule.batch, random)
         self._labels, counts = _labels(photographs.individuals, self._sampler.rows)
@@ -105,7 +107,7 @@ class Trainer:
 
     def save_half(self, path: Path) -> None:
         """Keep the averaged weights alone, as float16, for a journey between machines."""
-        save_half(path, self._recipe, self._session.average)
+        save_half(path, self._recipe, self._session.average, self._size())
 
     def averaged(self) -> Net:
         """A copy of the net with the averaged weights, for evaluation and export."""
@@ -201,8 +203,14 @@ class Trainer:
         curves.append(out, facts)
         if pooled and pooled[0].any_match.map20 > place.best:
             place.best = pooled[0].any_match.map20
-            self._session.save(out / BEST, self._recipe)
-        self._session.save(out / LAST, self._recipe)
+            self._session.save(out / BEST, self._recipe, self._size())
+        self._session.save(out / LAST, self._recipe, self._size())
+
+    def _size(self) -> tuple[int, int]:
+        """The input of the stage that the weights are at; a run that was over when resumed has entered none."""
+        stage = self._stage if self._stage >= 0 else self._recipe.input.stage_at(self._progress())
+        height, width = self._recipe.input.stages[stage]
+        return height, width
 
 
 def vectors_of(

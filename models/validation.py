@@ -6,27 +6,38 @@ from collections import defaultdict
 
 import numpy as np
 
+from app.domain.errors import InvalidInput
 from app.domain.scenario import Query, Scenario
-from models.dataset import Bool, Int64, Photographs, fold_numbers
+from models.dataset import Bool, Int64, Photographs, kept_back
 from models.recipe import FoldRecipe
 from models.scoring import Pack, read_pack
 
 
 def pack_for(photographs: Photographs, folds: FoldRecipe) -> Pack:
-    """The folder's own ``scenarios/`` where it has them and ``folds`` keeps back what they ask about.
+    """The scenarios that judge one run; see ``pack_over``."""
+    return pack_over(photographs, kept_back(photographs, folds))
 
-    Otherwise every photograph that is kept back is searched among the others kept back, once per side.
+
+def pack_over(photographs: Photographs, held: Bool) -> Pack:
+    """The folder's own ``scenarios/`` where it has them, none where nothing is ``held`` back (n,).
+
+    Otherwise every photograph that is held back is searched among the others held back, once per side.
     """
     folder = photographs.folder / "scenarios"
-    if folds.kind == "file" and (folder / "query_scenarios.csv").exists():
+    if held.any() and (folder / "query_scenarios.csv").exists():
         return read_pack(folder)
-    if folds.kind == "file":
-        held = ~np.char.startswith(photographs.parts, "train")
-    elif folds.kind == "all":
-        held = np.zeros(len(photographs), dtype=np.bool_)
-    else:
-        held = fold_numbers(photographs, folds) == folds.fold
     return leave_one_out(photographs, held)
+
+
+def refuse_leaks(pack: Pack, photographs: Photographs, trained: Int64) -> None:
+    """Raise InvalidInput when a scenario asks about one of the rows ``trained`` on: such a score means nothing."""
+    seen = {photographs.ids[row] for row in trained.tolist()}
+    asked = {query.image_id for one in pack.scenarios for query in one.queries}
+    if leaked := sorted(asked & seen):
+        raise InvalidInput(
+            f"the scenarios ask about {leaked[0]!r}, which is trained on ({len(leaked)} such photographs): "
+            "let folds.csv keep them back, or take scenarios/ away"
+        )
 
 
 def leave_one_out(photographs: Photographs, held: Bool) -> Pack:
