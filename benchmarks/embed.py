@@ -20,9 +20,10 @@ from PIL import Image
 
 from app.adapters.onnx_embedder import OnnxEmbedder
 from app.adapters.pillow_images import PillowImages
+from app.config import Settings
 from benchmarks.bare import Bare, best_threads
 
-RELEASE = Path(__file__).parents[1] / "models" / "released" / "imagenet-lite-trio"
+RELEASE = Settings().ensemble_folder
 BATCH = 16
 ALONE = 10  # photographs embedded one by one in a round
 
