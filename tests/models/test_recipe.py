@@ -1,17 +1,20 @@
 """Recipes are read strictly, and every one that is delivered can be built."""
 
 import sys
+import tomllib
 from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
+from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput
 from models.cli import app
-from models.recipe import FOLDER, InputRecipe, find_recipe, parse_recipe
+from models.recipe import FOLDER, AugmentRecipe, InputRecipe, find_recipe, parse_recipe
 
 TEXT = 'name = "a"\n[net]\nbackbone = "efficientnet-lite0"\n[input]\nstages = [[64, 32]]\n'
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+WINNERS = [name for name in NAMES if name.startswith("place")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -28,12 +31,42 @@ def test_a_delivered_recipe_is_named_like_its_file(name):
         (TEXT.replace('"a"', '"A b"'), "name"),
         (TEXT.replace("[[64, 32]]", "[]"), "input.stages"),
         ("[net]\n", "name"),
+        ("viewpoints = []\n" + TEXT, "viewpoints"),
+        ('viewpoints = ["above"]\n' + TEXT, "viewpoints.0"),
+        ('viewpoints = ["top", "top"]\n' + TEXT, "viewpoints: one is named twice"),
+        (TEXT + '[sampler]\nviewpoints = ["top"]\n', "viewpoints: 'left' is served"),
+        (TEXT + '[loss]\npartners = "sum"\n', "loss.partners"),
+        (TEXT + "[folds]\ncount = 3\nfold = 3\n", "folds.fold"),
     ],
 )
 def test_a_fault_is_named(text, place):
     """An unknown key, a number out of bounds or a missing one is refused with its place."""
     with pytest.raises(InvalidInput, match=place.replace(".", r"\.")):
         parse_recipe(text)
+
+
+@pytest.mark.parametrize("name", WINNERS)
+def test_a_winner_s_recipe_takes_nothing_from_the_house_unsaid(name):
+    """A winner's file sets every augmentation itself, has no running average, and lists where it differs."""
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text)["augment"].keys() == AugmentRecipe.model_fields.keys()
+    assert find_recipe(name).optimiser.average == 0.0
+    assert (
+        "# Differs from the original in:\n#   backbone" in text or "# Differs from the original in:\n#   flips" in text
+    )
+
+
+def test_what_a_member_serves_is_what_it_saw():
+    """First place's top members serve and see top views alone, its cross-view members serve every side."""
+    for name in ("place1-top", "place1-top-corner"):
+        assert find_recipe(name).viewpoints == find_recipe(name).sampler.viewpoints == (Viewpoint.TOP,)
+    assert find_recipe("place1-cross-view").viewpoints == tuple(Viewpoint)
+
+
+def test_members_with_different_seeds_keep_back_the_same():
+    """The split has its own seed, which does not follow the recipe's."""
+    folds = '[folds]\nkind = "by-individual"\n'
+    assert parse_recipe("seed = 1\n" + TEXT + folds).folds == parse_recipe("seed = 2\n" + TEXT + folds).folds
 
 
 def test_an_unknown_recipe_names_those_that_exist():

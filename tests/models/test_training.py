@@ -121,7 +121,7 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", ["place1-top", "place1-cross-view", "place2", "place3", "place4"])
+@pytest.mark.parametrize("name", ["place1-top", "place1-top-corner", "place1-cross-view", "place2", "place3", "place4"])
 def test_a_winner_s_recipe_runs(catalogue, tmp_path, name):
     """Every loss, sampler, pooling and fold of the winners takes real steps: one small epoch, a finite loss."""
     recipe = find_recipe(name)
