@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.ensemble import Float32
+from app.domain.errors import InvalidInput
 from models.dataset import Int64
 
 
@@ -31,7 +32,10 @@ def fit_whitening(rows: Float32, dimension: int, *, shrink: float = 1e-3) -> Whi
     """Fit on rows (n, d): the ``dimension`` strongest components, fewer when the rows do not span as many.
 
     ``shrink`` adds that share of the mean variance to every component, so that weak ones are not blown up to noise.
+    Raises InvalidInput for fewer than two rows: they have no variance.
     """
+    if len(rows) < 2:
+        raise InvalidInput(f"a whitening needs at least two photographs to be fitted on, not {len(rows)}")
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows.astype(np.float64) - mean
     values, vectors = np.linalg.eigh(centred.T @ centred / max(len(rows) - 1, 1))
@@ -41,11 +45,11 @@ def fit_whitening(rows: Float32, dimension: int, *, shrink: float = 1e-3) -> Whi
     return _scaled(mean, (vectors[:, strongest] / spread).T)
 
 
-def fit_across_encounters(rows: Float32, individuals: Int64, encounters: Int64, *, shrink: float = 1.0) -> Whitening:
+def fit_across_encounters(rows: Float32, individuals: Int64, encounters: Int64, *, shrink: float = 10.0) -> Whitening:
     """Fit on rows (n, d) of individuals that were met more than once: the inverse root of their own scatter.
 
     The scatter is that of an individual's encounter means around their mean, every individual weighing the same;
-    ``shrink`` adds that multiple of its mean variance. Raises ValueError when nobody was met twice.
+    ``shrink`` adds that multiple of its mean variance. Raises InvalidInput when nobody was met twice.
     """
     scatters = []
     for individual in np.unique(individuals):
@@ -54,7 +58,7 @@ def fit_across_encounters(rows: Float32, individuals: Int64, encounters: Int64, 
         if len(means) > 1:
             scatters.append(np.cov(np.stack(means), rowvar=False))
     if not scatters:
-        raise ValueError("no individual was met in two encounters")
+        raise InvalidInput("no individual that is trained on was met in two encounters: use another whitening")
     values, vectors = np.linalg.eigh(np.mean(scatters, axis=0))
     spread = np.sqrt(np.maximum(values, 0.0) + shrink * values.mean())
     return _scaled(rows.mean(axis=0, dtype=np.float64), (vectors / spread) @ vectors.T)
