@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from app.domain.ensemble import Float32
+from app.domain.errors import InvalidInput
 from models.dataset import Int64
 from models.losses import ArcFace
 from models.recipe import LossRecipe
@@ -32,11 +33,14 @@ class Head:
 def fit_head(views: Float32, individuals: Int64, *, dimension: int = 512, epochs: int = 40, seed: int = 0) -> Head:
     """Fit on unit vectors (n, 2, d) of photographs and their mirrors, with the number of each one's individual.
 
-    A linear layer and a batch normalisation under ArcFace; the two are one linear layer once trained.
+    A linear layer and a batch normalisation under ArcFace; the two are one linear layer once trained. Raises
+    InvalidInput for fewer than two individuals: there is nobody to be told apart.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     known, labels = np.unique(individuals, return_inverse=True)
+    if len(known) < 2:
+        raise InvalidInput(f"a head needs photographs of at least two individuals to be fitted on, not of {len(known)}")
     counts = np.bincount(labels, minlength=len(known)).astype(np.int64)
     linear, norm = nn.Linear(views.shape[2], dimension, bias=False), nn.BatchNorm1d(dimension)
     nn.init.orthogonal_(linear.weight)

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.domain.errors import ResightError
-from models.recipe import FOLDER, find_recipe
+from app.domain.errors import InvalidInput, ResightError
+from models.recipe import FOLDER, Recipe, find_recipe
 
 if TYPE_CHECKING:
     from models.train import Report
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train members on a catalogue, adapt, export and release them.", no_args_is_help=True)
 _console = Console()
 
-Data = Annotated[Path, typer.Option("--data", "--catalogue", help="A folder with metadata.csv and its photographs.")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        "--catalogue",
+        help="A folder in the contest's format: metadata.csv and its photographs (both names mean the same).",
+    ),
+]
 Cache = Annotated[Path, typer.Option(help="Where prepared photographs are kept.")]
 Out = Annotated[Path, typer.Option(help="The folder to write.")]
 Whitening = Literal["none", "variance", "encounters"]
@@ -40,37 +47,44 @@ def recipes() -> None:
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     recipe: Annotated[str, typer.Argument(help="A recipe's name or file.")],
     data: Data,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
     hours: Annotated[float | None, typer.Option(min=0.001, help="End after this time, whatever the epochs.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
+    fold: Annotated[int | None, typer.Option(min=0, help="The fold to keep back, from 0.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core.")] = None,
     cache: Cache = _CACHE,
     *,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Begin again in a folder that holds a run.")] = False,
 ) -> None:
-    """Train one member by a recipe."""
+    """Train one member by a recipe.
+
+    Without a folds.csv that keeps something back, a fifth of the individuals is kept back for validation.
+    """
     with _faults():
         import torch
 
         from models import curves
-        from models.dataset import read_photographs
+        from models.dataset import kept_back, read_photographs
         from models.memory import keep_memory
-        from models.scoring import markdown
+        from models.scoring import write_scores
         from models.train import Bounds, Trainer
         from models.validation import pack_for
 
         keep_memory()
         if threads:
             torch.set_num_threads(threads)
-        wanted = find_recipe(recipe)
-        if epochs:
-            wanted = wanted.model_copy(update={"schedule": wanted.schedule.model_copy(update={"epochs": epochs})})
+        wanted = _altered(find_recipe(recipe), epochs, seed, fold)
         folder = out or _RUNS / wanted.name
         photographs = read_photographs(data)
-        bounds = Bounds(folder, cache, hours, resume)
+        held = kept_back(photographs, wanted.folds) & (photographs.individuals >= 0)
+        whales = len(set(photographs.individuals[held].tolist()))
+        typer.echo(f"kept back for validation: {held.sum()} of {len(held)} photographs, of {whales} individuals")
+        bounds = Bounds(folder, cache, hours, resume, anew=anew)
         trainer = Trainer(wanted, photographs, pack_for(photographs, wanted.folds), bounds)
 
         def told(report: Report) -> None:
@@ -81,8 +95,7 @@ def train(
                 else ""
             )
             _console.print(f"epoch {report.epoch}: {report.progress:.0%}, loss {report.loss:.4f}{score}")
-            if report.rows:
-                (folder / "validation.md").write_text(markdown(report.rows), encoding="utf-8")
+            write_scores(folder, report.rows)
 
         with _bar(wanted.name) as tick:
             trainer.run(told, lambda progress: tick(round(progress * 1000), 1000))
@@ -90,13 +103,36 @@ def train(
         typer.echo(f"the run is in {folder}")
 
 
+def _altered(recipe: Recipe, epochs: int | None, seed: int | None, fold: int | None) -> Recipe:
+    """The recipe with what the command line says instead; a fold of its own is one by individual."""
+    folds, schedule = recipe.folds, recipe.schedule
+    if fold is not None:
+        if fold >= folds.count:
+            raise InvalidInput(f"there is no fold {fold}: the recipe divides into {folds.count}, from 0")
+        kind = folds.kind if folds.kind == "within-individual" else "by-individual"
+        folds = folds.model_copy(update={"kind": kind, "fold": fold})
+    if epochs is not None:
+        schedule = schedule.model_copy(update={"epochs": epochs})
+    return recipe.model_copy(
+        update={"folds": folds, "schedule": schedule, "seed": recipe.seed if seed is None else seed}
+    )
+
+
 @app.command()
-def pretrained(data: Data, out: Out, cache: Cache = _CACHE) -> None:
-    """Release the packaged ImageNet nets, each whitened on the training photographs of a catalogue."""
+def pretrained(
+    data: Data,
+    out: Out,
+    name: Annotated[str, typer.Option(help="The release's name.")] = "imagenet-whitened",
+    training_data: Annotated[
+        str, typer.Option(help="What the whitening is fitted on, with its licence where it asks to be cited.")
+    ] = "the photographs of one catalogue",
+    cache: Cache = _CACHE,
+) -> None:
+    """Release the packaged ImageNet nets, each whitened on the photographs of a catalogue, labelled or not."""
     with _faults(), _bar("embedding") as tick:
         from models.workshop import release_pretrained
 
-        ensemble = release_pretrained(data, out, cache, tick)
+        ensemble = release_pretrained(data, out, cache, tick, name=name, fitted_on=training_data)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
 
 
@@ -166,6 +202,8 @@ def train_several(
     packed: Annotated[Path, typer.Option(help="A folder that `pack` wrote.")],
     out: Out,
     hours: Annotated[float | None, typer.Option(min=0.001, help="Time for all together.")] = None,
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the last call was stopped.")] = False,
 ) -> None:
     """Train several members one after the other; each leaves a float16 checkpoint for `export`."""
     with _faults():
@@ -174,7 +212,7 @@ def train_several(
         def told(name: str, report: Report) -> None:
             _console.print(f"{name}: epoch {report.epoch}, {report.progress:.0%}, loss {report.loss:.4f}")
 
-        for path in train_all(packed, [find_recipe(name) for name in recipes], out, hours, told):
+        for path in train_all(packed, [find_recipe(name) for name in recipes], out, hours, told, resume=resume):
             typer.echo(f"{path} holds {path.stat().st_size / 2**20:.1f} MiB")
 
 

@@ -138,9 +138,7 @@ def prepared(
         _fill(photographs, raw, pixels, progress)
         return pixels
     cache.mkdir(parents=True, exist_ok=True)
-    crops = [(one.path, astuple(one.box) if one.box else None) for one in photographs.sightings]
-    key = json.dumps([crops, str(photographs.folder.resolve()), asdict(raw)], sort_keys=True)
-    path = cache / f"pixels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    path = cache / f"pixels-{cache_key(photographs, raw)}.npy"
     if not path.exists():
         part = path.with_suffix(".part")
         pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)

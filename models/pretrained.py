@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from app.domain.ensemble import Float32
 from models.check import parity
-from models.dataset import Int64, Photographs, Progress, prepared
+from models.dataset import Int64, Photographs, Progress, cache_key, prepared, stored
 from models.embedding import embed, onnx_model, unit
 from models.nets import Net, make_net
 from models.recipe import InputRecipe, NetRecipe
@@ -26,24 +25,23 @@ DIMENSION = 512
 
 def pooled_features(backbone: str, photographs: Photographs, cache: Path, progress: Progress | None = None) -> Float32:
     """GeM features (n, c), each view at unit length before the mean of photograph and mirror; kept under ``cache``."""
-    path = cache / f"features-{backbone}-{len(photographs)}.npy"
-    if not path.exists():
-        shape = INPUT_RECIPE.preprocessing()
-        pixels = prepared(photographs, shape, cache)
+    net, shape = _net(backbone), INPUT_RECIPE.preprocessing()
+
+    def look() -> Float32:
         # ONNX Runtime is several times quicker than torch at this.
-        plain = onnx_model(export(Exported(_net(backbone)), shape))
-        features = embed(plain, pixels, shape, unit_views=True, batch=8, progress=progress)
-        part = path.with_suffix(".part.npy")
-        np.save(part, features)
-        part.rename(path)
-    loaded: Float32 = np.load(path)
-    return loaded
+        plain = onnx_model(export(Exported(net), shape))
+        return embed(plain, prepared(photographs, shape, cache), shape, unit_views=True, batch=8, progress=progress)
+
+    return stored(cache / f"features-{cache_key(photographs, shape, _hash(net))}.npy", look)
 
 
 def whitened_member(
     backbone: str, photographs: Photographs, fitted_on: Int64, cache: Path, progress: Progress | None = None
 ) -> tuple[Part, Float32]:
-    """One packaged net, exported with a whitening fitted on the rows ``fitted_on``; and its unit vectors (n, d)."""
+    """One packaged net, exported with a whitening fitted on the rows ``fitted_on``; and its unit vectors (n, d).
+
+    Raises InvalidInput for fewer than two rows.
+    """
     features = pooled_features(backbone, photographs, cache, progress)
     whitening = fit_whitening(features[fitted_on], DIMENSION)
     shape, model = INPUT_RECIPE.preprocessing(), Exported(_net(backbone), whitening)
@@ -52,6 +50,13 @@ def whitened_member(
     facts = {"backbone": backbone, "parity_with_torch": asdict(parity(model, content, sample(pixels, CHECKED), shape))}
     part = Part(f"{backbone}-whitened", content, model.dimension, shape, facts=facts)
     return part, unit(whitening.apply(features))
+
+
+def _hash(net: Net) -> str:
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _net(backbone: str) -> Net:

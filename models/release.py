@@ -11,6 +11,7 @@ from typing import Any
 
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Ensemble, Preprocessing, parse_manifest, sealed
+from app.domain.errors import InvalidInput
 from models.scoring import Row
 
 MANIFEST, CARD = "manifest.json", "MODEL_CARD.md"
@@ -51,7 +52,10 @@ class Title:
 def write_release(
     folder: Path, title: Title, spaces: Sequence[SpacePlan], card: str, facts: Mapping[str, Any]
 ) -> Ensemble:
-    """Write the files and read the manifest back as the service will. ``facts`` stand at the manifest's top level."""
+    """Write the files and read the manifest back as the service will. ``facts`` stand at the manifest's top level.
+
+    Raises InvalidInput when two different members have one name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     files = _files(spaces)
     manifest = sealed({**asdict(title), **facts, "spaces": [_space(plan, files) for plan in spaces]})
@@ -109,6 +113,8 @@ def _files(spaces: Sequence[SpacePlan]) -> dict[str, str]:
     files: dict[str, str] = {}
     for part in (part for plan in spaces for part in plan.parts):
         files.setdefault(_digest(part), f"{part.name}.onnx")
+    if len(set(files.values())) < len(files):
+        raise InvalidInput(f"two different members have one name: {', '.join(sorted(files.values()))}")
     return files
 
 

@@ -26,6 +26,12 @@ class Pack:
     truth: Truth
     other_encounter: Truth
 
+    @property
+    def image_ids(self) -> frozenset[str]:
+        """Every photograph that a scenario asks about or searches."""
+        asked = {query.image_id for one in self.scenarios for query in one.queries}
+        return frozenset(asked.union(*(one.gallery for one in self.scenarios)))
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -94,6 +100,12 @@ def markdown(rows: Sequence[Row]) -> str:
     return head + "".join(
         f"| {row.scenario} | {_cells(row.any_match)} | {_cells(row.other_encounter)} |\n" for row in rows
     )
+
+
+def write_scores(folder: Path, rows: Sequence[Row]) -> None:
+    """Keep the last table of a run in its ``validation.md``; nothing where an epoch was not scored."""
+    if rows:
+        (folder / "validation.md").write_text(markdown(rows), encoding="utf-8")
 
 
 def _cells(one: Score) -> str:

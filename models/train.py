@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from app.domain.ensemble import Float32, Preprocessing
+from app.domain.errors import InvalidInput
 from models import curves
 from models.augment import Augment
 from models.checkpoint import BEST, LAST, Position, Session, save_half
@@ -34,8 +35,11 @@ _MARGIN = 1.08
 class Bounds:
     """Where a run keeps its files and when it ends.
 
+    A folder that holds a run already is gone on with (``resume``), emptied of it (``anew``), or refused.
+
     With ``hours`` the schedule follows the clock, not the epochs: the learning rate reaches its floor when that time
-    is spent, however slow a shared machine is. Such a run cannot be repeated to the bit.
+    is spent, however slow a shared machine is; evaluation counts, the preparing of photographs before it does not.
+    Such a run cannot be repeated to the bit.
     """
 
     out: Path
@@ -43,6 +47,7 @@ class Bounds:
     hours: float | None = None
     resume: bool = False
     pretrained: bool = True
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +81,27 @@ class Trainer:
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = Objective(counts, net.dimension, recipe.loss).to(self._device)
         generator = torch.Generator().manual_seed(recipe.seed)
-        self._session = Session(
-            net,
-            objective,
-            Optimiser(net, objective, recipe.optimiser),
-            Average(net, recipe.optimiser.average),
-            generator,
-            random,
-            Position(),
-        )
+        optimiser, average = Optimiser(net, objective, recipe.optimiser), Average(net, recipe.optimiser.average)
+        self._session = Session(net, objective, optimiser, average, generator, random, Position())
         self._augment = Augment(recipe.augment, generator)
         self._stage = -1
-        self._pixels: Pixels = np.empty((0, 0, 0, 3), np.uint8)
+        self._larger: list[Pixels] = []
+        self._exact: list[Pixels] = []
         bounds.out.mkdir(parents=True, exist_ok=True)
 
     def run(self, watch: Watch | None = None, tick: Tick | None = None) -> Net:
-        """Train to the end; the net with the averaged weights is returned and kept in ``best.pt`` and ``last.pt``."""
-        out, place = self._bounds.out, self._session.position
-        if self._bounds.resume and (out / LAST).exists():
-            self._session.load(out / LAST, self._recipe)
-            curves.cut(out, place.epoch)
+        """Train to the end; the net with the averaged weights is returned and kept in ``best.pt`` and ``last.pt``.
+
+        Raises InvalidInput when the folder holds a run already, and neither ``resume`` nor ``anew`` is asked for.
+        """
+        self._begin()
+        place = self._session.position
         while self._progress() < 1.0:
             line = self._epoch(tick)
             place.epoch += 1
+            start = time.perf_counter()
             rows = self._evaluate() if self._due() else []
+            place.seconds += time.perf_counter() - start
             self._keep(line, rows)
             if watch:
                 watch(Report(place.epoch, self._progress(), place.seconds, line["loss"], tuple(rows)))
@@ -114,6 +116,20 @@ class Trainer:
         net = make_net(self._recipe.net, pretrained=False)
         net.load_state_dict(self._session.average.state)
         return net.to(self._device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+    def _begin(self) -> None:
+        """Settle with the run that the folder may hold, then prepare the photographs of every stage."""
+        out = self._bounds.out
+        if (out / LAST).exists() and self._bounds.resume:
+            self._session.load(out / LAST, self._recipe)
+        elif (out / LAST).exists() and not self._bounds.anew:
+            raise InvalidInput(f"{out} holds a run: resume it, begin anew in its place, or give another folder")
+        else:
+            for name in (LAST, BEST):
+                (out / name).unlink(missing_ok=True)
+        curves.cut(out, self._session.position.epoch)
+        self._larger = _every_stage(self._recipe, self._photographs, self._bounds.cache, _MARGIN)
+        self._exact = _every_stage(self._recipe, self._photographs, self._bounds.cache, 1.0)
 
     def _progress(self) -> float:
         place = self._session.position
@@ -144,8 +160,10 @@ class Trainer:
         }
 
     def _step(self, rows: Int64, progress: float) -> dict[str, float]:
-        session, shape = self._session, self._enter_stage(progress)
-        pixels = torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
+        session = self._session
+        self._stage = self._recipe.input.stage_at(progress)
+        shape = self._recipe.input.preprocessing(self._stage)
+        pixels = torch.from_numpy(np.ascontiguousarray(self._larger[self._stage][rows]))
         pictures = self._augment(pixels, shape.height, shape.width).permute(0, 2, 3, 1) * 255.0
         images = normalised(pictures, shape).to(self._device)
         labels = torch.from_numpy(self._labels[rows]).to(self._device)
@@ -156,16 +174,6 @@ class Trainer:
         session.average.update(session.net)
         return {"loss": float(loss.detach()), "gradient": norm, **parts}
 
-    def _enter_stage(self, progress: float) -> Preprocessing:
-        stage = self._recipe.input.stage_at(progress)
-        shape = self._recipe.input.preprocessing(stage)
-        if stage != self._stage:
-            self._stage = stage
-            height, width = round(shape.height * _MARGIN), round(shape.width * _MARGIN)
-            larger = Preprocessing(height, width, shape.mean, shape.std, shape.fit, shape.turn_wide)
-            self._pixels = prepared(self._photographs, larger, self._bounds.cache)
-        return shape
-
     def _due(self) -> bool:
         if not self._pack.scenarios:
             return False
@@ -173,44 +181,56 @@ class Trainer:
 
     def _evaluate(self) -> list[Row]:
         """The validation table at the present stage's size, by the product's own preprocessing and measure."""
-        asked = {query.image_id for one in self._pack.scenarios for query in one.queries}
-        asked |= {image_id for one in self._pack.scenarios for image_id in one.gallery}
-        rows = np.array(
-            [row for row, image_id in enumerate(self._photographs.ids) if image_id in asked], dtype=np.int64
-        )
-        shape = self._recipe.input.preprocessing(max(self._stage, 0))
-        pixels = prepared(self._photographs, shape, self._bounds.cache)
+        asked, ids = self._pack.image_ids, self._photographs.ids
+        rows = np.array([row for row, image_id in enumerate(ids) if image_id in asked], dtype=np.int64)
+        shape, pixels = self._recipe.input.preprocessing(self._stage), self._exact[self._stage]
         vectors = vectors_of(self.averaged(), pixels, shape, rows, self._device)
-        row_of = {self._photographs.ids[row]: number for number, row in enumerate(rows.tolist())}
-        return table(self._pack, vectors, row_of)
+        return table(self._pack, vectors, {ids[row]: number for number, row in enumerate(rows)})
 
     def _keep(self, line: Mapping[str, float], rows: list[Row]) -> None:
         place, out = self._session.position, self._bounds.out
-        shape = self._recipe.input.preprocessing(max(self._stage, 0))
+        height, width = self._size()
         facts: dict[str, float | int] = {
             **line,
             "epoch": place.epoch,
             "progress": self._progress(),
             "seconds": place.seconds,
-            "height": shape.height,
-            "width": shape.width,
+            "height": height,
+            "width": width,
             "learning_rate": learning_rate(self._progress(), self._recipe.optimiser) * self._recipe.optimiser.backbone,
         }
-        pooled = [row for row in rows if row.scenario == POOLED]
-        for row in pooled:
-            facts["map20_pooled"] = row.any_match.map20
-            facts["map20_other_encounter"] = row.other_encounter.map20
+        facts |= _pooled(rows)
         curves.append(out, facts)
-        if pooled and pooled[0].any_match.map20 > place.best:
-            place.best = pooled[0].any_match.map20
-            self._session.save(out / BEST, self._recipe, self._size())
-        self._session.save(out / LAST, self._recipe, self._size())
+        if facts.get("map20_pooled", -1.0) > place.best:
+            place.best = facts["map20_pooled"]
+            self._session.save(out / BEST, self._recipe, (height, width))
+        self._session.save(out / LAST, self._recipe, (height, width))
 
     def _size(self) -> tuple[int, int]:
         """The input of the stage that the weights are at; a run that was over when resumed has entered none."""
         stage = self._stage if self._stage >= 0 else self._recipe.input.stage_at(self._progress())
         height, width = self._recipe.input.stages[stage]
         return height, width
+
+
+def _every_stage(recipe: Recipe, photographs: Photographs, cache: Path, margin: float) -> list[Pixels]:
+    """All photographs prepared for each stage's input, with each side ``margin`` times as long."""
+    shapes = [recipe.input.preprocessing(stage) for stage in range(len(recipe.input.stages))]
+    larger = [replace(one, height=round(one.height * margin), width=round(one.width * margin)) for one in shapes]
+    return [prepared(photographs, shape, cache) for shape in larger]
+
+
+def _pooled(rows: Sequence[Row]) -> dict[str, float]:
+    """What the curve shows of a validation table; nothing where there was none."""
+    return {
+        name: value
+        for row in rows
+        if row.scenario == POOLED
+        for name, value in (
+            ("map20_pooled", row.any_match.map20),
+            ("map20_other_encounter", row.other_encounter.map20),
+        )
+    }
 
 
 def vectors_of(
