@@ -50,7 +50,9 @@ def recipes() -> None:
 def train(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     recipe: Annotated[str, typer.Argument(help="A recipe's name or file.")],
     data: Data,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; by default runs/RECIPE, with seed and fold.")
+    ] = None,
     hours: Annotated[float | None, typer.Option(min=0.001, help="End after this time, whatever the epochs.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
@@ -79,7 +81,8 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         if threads:
             torch.set_num_threads(threads)
         wanted = _altered(find_recipe(recipe), epochs, seed, fold)
-        folder = out or _RUNS / wanted.name
+        altered = [f"{what}{value}" for what, value in (("seed", seed), ("fold", fold)) if value is not None]
+        folder = out or _RUNS / "-".join([wanted.name, *altered])
         photographs = read_photographs(data)
         held = kept_back(photographs, wanted.folds) & (photographs.individuals >= 0)
         whales = len(set(photographs.individuals[held].tolist()))
