@@ -1,5 +1,6 @@
 """From a recipe to a served match, in seconds: a packaged net, six painted animals, the real training loop."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def test_without_anything_kept_back_a_run_is_not_scored(catalogue, tmp_path):
 @pytest.mark.train
 def test_a_packed_catalogue_is_trained_on_elsewhere(catalogue, tmp_path):
     """A compact copy with the net's weights is enough to train on; its float16 checkpoint exports like any other."""
-    recipe = parse_recipe(RECIPE.replace("epochs = 2", "epochs = 1"))
+    recipe = parse_recipe(RECIPE.replace("epochs = 2", "epochs = 1").replace("[net]", 'viewpoints = ["top"]\n[net]', 1))
     size = pack(catalogue, [recipe], tmp_path / "packed", longest=64)
     assert size < 10_000_000
     told = []
@@ -159,6 +160,12 @@ def test_a_packed_catalogue_is_trained_on_elsewhere(catalogue, tmp_path):
     title = Title("tiny", "1", "none", "painted animals")
     ensemble = release_runs([path], catalogue, tmp_path / "tiny", title, tmp_path / "cache", ExportPlan(int8=True))
     assert ensemble.members[0].name == "tiny-int8"
+    assert [(space.name, space.viewpoints) for space in ensemble.spaces] == [("top", {Viewpoint.TOP})]
+    manifest = json.loads((tmp_path / "tiny" / "manifest.json").read_bytes())
+    (member,) = manifest["spaces"][0]["members"]
+    assert manifest["stored_as"] == member["stored_as"] == "int8"
+    assert 0.5 < member["parity_with_float"]["least"] < 1.0
+    assert "parity_with_torch" not in member
     assert str(tmp_path) not in (tmp_path / "tiny" / "MODEL_CARD.md").read_text()
 
 
