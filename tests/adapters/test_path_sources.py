@@ -26,11 +26,11 @@ def opened() -> list[tuple[str, Path]]:
 def sources(tmp_path, opened) -> PathSources:
     for name in ("root/2019", "uploads"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "root" / "out").symlink_to(tmp_path)
+    (tmp_path / "import_root" / "out").symlink_to(tmp_path)
     return PathSources(
         open_folder=opener("folder", opened),
         open_archive=opener("archive", opened),
-        import_root=tmp_path / "root",
+        import_root=tmp_path / "import_root",
         uploads=tmp_path / "uploads",
     )
 
@@ -58,7 +58,7 @@ def test_the_command_line_names_any_path(sources, opened, tmp_path):
 
 @pytest.mark.parametrize(
     "source",
-    ["folder:../uploads", "folder:/etc", "folder:out/uploads", "folder:a\0b", "upload:../root/2019", "upload:a\0b"],
+    ["folder:../uploads", "folder:/etc", "folder:out/uploads", "folder:a\0b", "upload:../import_root/2019", "upload:a\0b"],
 )
 def test_names_that_leave_their_root_are_not_allowed(sources, opened, source):
     """Neither dots, nor absolute names, nor links, nor odd characters lead out; nothing is opened."""
