@@ -24,13 +24,13 @@ def opened() -> list[tuple[str, Path]]:
 
 @pytest.fixture
 def sources(tmp_path, opened) -> PathSources:
-    for name in ("root/2019", "uploads"):
+    for name in ("base/2019", "uploads"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "import_root" / "out").symlink_to(tmp_path)
+    (tmp_path / "base" / "out").symlink_to(tmp_path)
     return PathSources(
         open_folder=opener("folder", opened),
         open_archive=opener("archive", opened),
-        import_root=tmp_path / "import_root",
+        import_root=tmp_path / "base",
         uploads=tmp_path / "uploads",
     )
 
@@ -38,9 +38,9 @@ def sources(tmp_path, opened) -> PathSources:
 @pytest.mark.parametrize(
     ("source", "kind", "path"),
     [
-        ("folder:2019", "folder", "root/2019"),
-        ("folder:2019/../2019", "folder", "root/2019"),
-        ("folder:july.ZIP", "archive", "root/july.ZIP"),
+        ("folder:2019", "folder", "base/2019"),
+        ("folder:2019/../2019", "folder", "base/2019"),
+        ("folder:july.ZIP", "archive", "base/july.ZIP"),
         ("upload:0123.zip", "archive", "uploads/0123.zip"),
     ],
 )
@@ -58,7 +58,7 @@ def test_the_command_line_names_any_path(sources, opened, tmp_path):
 
 @pytest.mark.parametrize(
     "source",
-    ["folder:../uploads", "folder:/etc", "folder:out/uploads", "folder:a\0b", "upload:../import_root/2019", "upload:a\0b"],
+    ["folder:../uploads", "folder:/etc", "folder:out/uploads", "folder:a\0b", "upload:../base/2019", "upload:a\0b"],
 )
 def test_names_that_leave_their_root_are_not_allowed(sources, opened, source):
     """Neither dots, nor absolute names, nor links, nor odd characters lead out; nothing is opened."""
