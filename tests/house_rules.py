@@ -33,15 +33,16 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "decoding and embedding of waiting rows are a part of their import, apart for its size",
     ),
     "app.services.evaluate": (
-        ("app.domain", "app.telemetry", "app.services.rank", "app.services.match"),
+        ("app.domain", "app.telemetry", "app.services.rank"),
         "an evaluation must rank with the very code that answers /match",
     ),
     "app.services.bundle": (
         ("app.domain", "app.telemetry", "app.services"),
         "the record of all use cases names them all",
     ),
+    "app.disk": (("app.domain",), "when a disk is full is one fact for every adapter that keeps files"),
     "app.adapters": (
-        ("app.domain", "app.telemetry"),
+        ("app.domain", "app.telemetry", "app.disk"),
         "a brand is replaced alone: it knows neither other brands nor what it is used for",
     ),
     "app.web": (("app.domain", "app.telemetry", "app.services", "app.web"), "HTTP calls services and shapes answers"),

@@ -91,7 +91,7 @@ def test_a_forbidden_import_is_found(name: str, source: str):
     ("name", "source"),
     [
         ("app.domain.ranking", "import math\nimport numpy as np\nfrom app.domain.errors import NotFound"),
-        ("app.services.evaluate", "from app.services.match import rank"),
+        ("app.services.evaluate", "from app.services.rank import rank"),
         ("app.services.bundle", "from app.services.ingest import Ingest"),
         ("app.adapters.sql_catalogue", "import sqlalchemy as sa\nfrom app.adapters.sql_tables import images"),
         ("app.bootstrap", "from app.adapters.faiss_index import FaissIndex\nfrom app.services.match import Match"),

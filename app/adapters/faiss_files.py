@@ -6,13 +6,12 @@ that it names. A file is used only after its hash was checked over the very byte
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from app.adapters.faiss_manifest import Manifest, StoredFile, decode, encode
-from app.domain.errors import IndexUnavailable, StorageFull
+from app.disk import disk_errors, sync_folder
+from app.domain.errors import IndexUnavailable
 
 KEPT_GENERATIONS = 2
 _GENERATION = re.compile(r"generation-(\d{6,12})\.json")
 _TEMPORARY = ".tmp"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class IndexFolder:
@@ -98,11 +97,11 @@ class IndexFolder:
 
     def publish(self, manifest: Manifest) -> None:
         """Make a generation durable: after this returns, a new process finds it."""
-        self._sync()
+        sync_folder(self._root)
         temporary = self._root / f"generation{_TEMPORARY}"
         _write(temporary, [memoryview(encode(manifest))])
         temporary.replace(self._root / _name(manifest.generation))
-        self._sync()
+        sync_folder(self._root)
 
     def prune(self) -> None:
         """Delete all but the newest generations and the files that they name; strangers' files stay."""
@@ -134,13 +133,6 @@ class IndexFolder:
         finally:
             os.close(opened)
 
-    def _sync(self) -> None:
-        opened = os.open(self._root, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-
 
 def _name(generation: int) -> str:
     return f"generation-{generation:06d}.json"
@@ -158,11 +150,8 @@ def _write(path: Path, blocks: Iterable[memoryview]) -> int:
     return size
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull("the disk that holds the index is full; the last generation keeps answering") from error
-        raise IndexUnavailable(f"the index folder cannot be used: {error.strerror}") from error
+def _translated() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the disk that holds the index is full; the last generation keeps answering",
+        lambda why: IndexUnavailable(f"the index folder cannot be used: {why}"),
+    )

@@ -6,7 +6,6 @@ fsync is final for its chunk: the kernel may have dropped the pages, so trying a
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -14,11 +13,12 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
-from app.domain.errors import Corrupt, StorageFull, Unavailable, UnknownImage
+from app.disk import disk_errors
+from app.domain.errors import Corrupt, Unavailable, UnknownImage
 
 MARKER = "resight-blobs"
 INCOMING = "incoming"
@@ -26,7 +26,6 @@ _MARKER_TEXT = b"Resight keeps original photographs here, named by their SHA-256
 _LOST_AND_FOUND = "lost+found"  # every ext4 disk has one at its top
 _NAME = re.compile(r"[0-9a-f]{64}")
 _FOLDER = re.compile(r"[0-9a-f]{2}")
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 # Several fsyncs at once share one commit of the file system's journal: four were six times as fast as one.
 _SYNC_THREADS = 4
 
@@ -169,11 +168,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull("the disk of the photograph store is full") from error
-        raise Unavailable(f"the photograph store does not answer: {error.strerror}") from error
+def _translated() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the disk of the photograph store is full",
+        lambda why: Unavailable(f"the photograph store does not answer: {why}"),
+    )

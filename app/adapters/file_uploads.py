@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from app.domain.errors import StorageFull, Unavailable
+from app.disk import disk_errors, sync_folder
+from app.domain.errors import Unavailable
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PREFIX = "upload:"
 _ENDINGS = (".zip", ".zip.partial")
 
@@ -38,7 +37,7 @@ class FileUploads:
                     file.flush()
                     os.fsync(file.fileno())
                 partial.rename(self._folder / name)
-                self._sync()
+                sync_folder(self._folder)
             except OSError:
                 for path in (partial, self._folder / name):
                     with suppress(OSError):
@@ -58,19 +57,9 @@ class FileUploads:
                 if _PREFIX + path.name not in keep:
                     path.unlink(missing_ok=True)
 
-    def _sync(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull("the disk is full: the archive was not kept") from error
-        raise Unavailable(f"the folder of uploads does not answer: {error.strerror}") from error
+def _translated() -> AbstractContextManager[None]:
+    return disk_errors(
+        "the disk is full: the archive was not kept",
+        lambda why: Unavailable(f"the folder of uploads does not answer: {why}"),
+    )

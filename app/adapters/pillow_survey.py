@@ -7,15 +7,15 @@ alone, so a survey of any length is written in a stream, continued after an inte
 from __future__ import annotations
 
 import csv
-import errno
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from PIL import Image, ImageFilter
 
+from app.disk import disk_errors
 from app.domain.catalogue import Sighting
-from app.domain.errors import InvalidInput, StorageFull
+from app.domain.errors import InvalidInput
 from app.domain.scenario import ScenarioPack, Truth
 from app.domain.survey import Shot, SurveyPlan, held_out, scenario_pack, shot, sighting
 from app.domain.synthetic_view import picture
@@ -158,11 +158,8 @@ def _write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str
         writer.writerows(rows)
 
 
-@contextmanager
-def _foreign_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StorageFull(f"the disk is full; the survey in {folder} can be continued later") from error
-        raise InvalidInput(f"a survey cannot be written to {folder}: {error.strerror}") from error
+def _foreign_errors(folder: Path) -> AbstractContextManager[None]:
+    return disk_errors(
+        f"the disk is full; the survey in {folder} can be continued later",
+        lambda why: InvalidInput(f"a survey cannot be written to {folder}: {why}"),
+    )
