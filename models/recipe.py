@@ -105,12 +105,16 @@ class SamplerRecipe(_Section):
     whenever there is one; the house has 0.75, the winners 0 (they never asked). "views" takes only individuals with
     both sides, each top view with a lateral (first place's cross-view members). Individuals with fewer than ``least``
     photographs are left out.
+
+    ``together`` photographs of one encounter stand side by side in a batch, so that the others that a net must tell a
+    whale from were taken in the same light on the same water: what an encounter has in common is then no help.
     """
 
     kind: Literal["shuffled", "pairs", "views"] = "shuffled"
     other_encounter: Share = 0.75
     other_view: Share = 0.3
     least: Annotated[int, Field(ge=1)] = 1
+    together: Annotated[int, Field(ge=1)] = 1
     viewpoints: Viewpoints = tuple(Viewpoint)
 
 

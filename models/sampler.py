@@ -44,13 +44,23 @@ class Sampler:
 
     def epoch(self) -> Iterator[Int64]:
         """Every photograph once as an anchor, in a new order; a last batch that is not full is left out."""
-        order = self._random.permutation(self._anchors())
+        order = self._order()
         for number in range(len(self)):
             anchors = order[number * self._step : (number + 1) * self._step]
             if self._recipe.kind == "shuffled":
                 yield anchors
             else:
                 yield np.concatenate([anchors, [self._partner(int(anchor)) for anchor in anchors]])
+
+    def _order(self) -> Int64:
+        """All anchors in a new random order, those of one encounter in groups of ``together``."""
+        order, size = self._random.permutation(self._anchors()), self._recipe.together
+        if size == 1:
+            return order
+        order = order[np.argsort(self._encounters[order], kind="stable")]
+        encounters = np.split(order, np.flatnonzero(np.diff(self._encounters[order])) + 1)
+        groups = [one[start : start + size] for one in encounters for start in range(0, len(one), size)]
+        return np.concatenate([groups[number] for number in self._random.permutation(len(groups))])
 
     @property
     def _step(self) -> int:
