@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services"),
         "the record of all use cases names them all",
     ),
+    "app.failpoints": ((), "a place to die lies below everything that can be killed"),
     "app.disk": (("app.domain",), "when a disk is full is one fact for every adapter that keeps files"),
     "app.adapters": (
         ("app.domain", "app.telemetry", "app.disk"),
@@ -74,6 +75,9 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "training sees photographs and checks its export exactly as the service does",
     ),
 }
+
+# A step of any part may end at a place where a crash test kills the process; nouns have no steps.
+FAILPOINTS = "app.failpoints"
 
 # Which part may use a library; every library that the house uses has a row (numpy and the standard library need none).
 HOME: dict[str, tuple[tuple[str, ...], str]] = {
@@ -198,6 +202,8 @@ def _inner_fault(name: str, row: str | None, target: str) -> list[str]:
     if row is None:
         return [f"{name} has no place in the house: give it a row in MAY_IMPORT"]
     allowed, reason = MAY_IMPORT[row]
+    if target == FAILPOINTS and row != "app.domain":
+        return []
     same_brand = row == "app.adapters" and _under(target, ("app.adapters",)) and _brand(target) == _brand(name)
     if same_brand or _under(target, allowed):
         return []

@@ -51,6 +51,7 @@ def test_names_say_something():
     ("name", "source"),
     [
         ("app.domain.ranking", "from app.services import match"),
+        ("app.domain.ranking", "from app.failpoints import reach"),
         ("app.domain.ranking", "import sklearn.metrics"),
         ("app.domain.ranking", "import os.path"),
         ("app.services.match", "from app.adapters.faiss_index import FaissIndex"),
@@ -82,7 +83,13 @@ def test_names_say_something():
 )
 def test_a_forbidden_import_is_found(name: str, source: str):
     """Each rule can fail: one import that breaks it gives exactly one fault."""
-    others = ["app.services.match", "app.adapters.faiss_index", "app.adapters.sql_catalogue", "models.nets"]
+    others = [
+        "app.services.match",
+        "app.adapters.faiss_index",
+        "app.adapters.sql_catalogue",
+        "models.nets",
+        "app.failpoints",
+    ]
     modules = [Module(name, source), *(Module(other, "") for other in others if other != name)]
     assert len(import_faults(modules)) == 1
 
@@ -93,6 +100,7 @@ def test_a_forbidden_import_is_found(name: str, source: str):
         ("app.domain.ranking", "import math\nimport numpy as np\nfrom app.domain.errors import NotFound"),
         ("app.services.evaluate", "from app.services.rank import rank"),
         ("app.services.bundle", "from app.services.ingest import Ingest"),
+        ("app.adapters.file_blobs", "from app.failpoints import reach"),
         ("app.adapters.sql_catalogue", "import sqlalchemy as sa\nfrom app.adapters.sql_tables import images"),
         ("app.bootstrap", "from app.adapters.faiss_index import FaissIndex\nfrom app.services.match import Match"),
         ("app.cli_tables", "from rich.table import Table"),
