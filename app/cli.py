@@ -18,6 +18,7 @@ from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
 from app.domain.partition import Scope
+from app.domain.profiles import CONTEST, PROFILES, REVIEW, profile_named
 from app.domain.survey import SurveyPlan
 from app.services.bundle import Services
 from app.services.match import GroupBy, MatchRequest
@@ -25,6 +26,7 @@ from app.telemetry import set_up_logging
 from app.web import shapes
 
 _JSON = "resight.json"
+_PROFILE = f"How candidates are ordered: {', '.join(PROFILES)}."
 
 
 class Commands(TyperGroup):
@@ -144,6 +146,7 @@ def match(
         bool, typer.Option("--exclude-own-encounter", help="Leave out the annotation's own encounter.")
     ] = False,
     group_by: Annotated[GroupBy, typer.Option(help="What a line stands for.")] = GroupBy.ANNOTATION,
+    profile: Annotated[str, typer.Option(help=_PROFILE)] = REVIEW.name,
     limit: Annotated[int, typer.Option(help="How many candidates.")] = 20,
     data: Data = None,
     json: Json = False,
@@ -169,6 +172,7 @@ def match(
         without_own_encounter=exclude_own_encounter,
         limit=limit,
         group_by=group_by,
+        profile=profile_named(profile),
     )
     answer = shapes.match_answer(request, services.match(request))
     show.answered(answer.model_dump(mode="json"), as_json=json)
@@ -179,6 +183,7 @@ def evaluate(
     scenarios: Annotated[Path, typer.Argument(help="A folder with query_scenarios.csv, queries/, databases/.")],
     out: Annotated[Path, typer.Option(help="Where to write the predictions.")] = Path("predictions.csv"),
     predictions: Annotated[Path | None, typer.Option(help="Score this prediction file instead.")] = None,
+    profile: Annotated[str, typer.Option(help=_PROFILE)] = CONTEST.name,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -189,7 +194,7 @@ def evaluate(
         return
     services.reindex.catch_up()
     with show.waiting("ranking", quiet=json):
-        evaluation = services.evaluate.folder(scenarios, out)
+        evaluation = services.evaluate.folder(scenarios, out, profile_named(profile))
     show.evaluated(evaluation, out, as_json=json)
 
 

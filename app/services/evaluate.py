@@ -15,6 +15,7 @@ from app.domain.errors import BadScenario
 from app.domain.measures import Score
 from app.domain.partition import VIEWPOINTS, Gallery, Int64, Scope
 from app.domain.ports import Catalogue, Embedder, Neighbours, ScenarioPacks, Snapshot, VectorIndex
+from app.domain.profiles import CONTEST, Profile
 from app.domain.scenario import (
     MAX_ROWS,
     Prediction,
@@ -49,6 +50,7 @@ class Evaluation:
     index_generation: int
     ensemble: str
     manifest_sha256: str
+    profile: Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ class Evaluate:
     index: VectorIndex
     packs: ScenarioPacks
 
-    def folder(self, scenarios: Path, out: Path | None = None) -> Evaluation:
+    def folder(self, scenarios: Path, out: Path | None = None, profile: Profile = CONTEST) -> Evaluation:
         """Evaluate a pack on disk and, when ``out`` is given, write the predictions there in the contest's format."""
-        evaluation = self(self.packs.read(scenarios))
+        evaluation = self(self.packs.read(scenarios), profile)
         if out:
             self.packs.write_predictions(out, evaluation.predictions)
         return evaluation
@@ -84,8 +86,8 @@ class Evaluate:
             check_predictions(scenario, [row for row in rows if owner[row.query_id] is scenario])
         return [_scored(s.scenario_id, [s], rows, pack) for s in answered] + [_scored("pooled", answered, rows, pack)]
 
-    def __call__(self, pack: ScenarioPack) -> Evaluation:
-        """Rank and score every scenario.
+    def __call__(self, pack: ScenarioPack, profile: Profile = CONTEST) -> Evaluation:
+        """Rank every scenario by a profile and score it.
 
         Raises BadScenario for a broken pack or an image that the catalogue does not hold, and Unavailable when the
         index or the ensemble is not there.
@@ -95,7 +97,7 @@ class Evaluate:
         ids = self._ids(pack)
         rows: list[Prediction] = []
         for scenario in pack.scenarios:
-            found = list(self._predict(scenario, ids, snapshot))
+            found = list(self._predict(scenario, ids, snapshot, profile))
             check_predictions(scenario, found)
             rows += found
         return Evaluation(
@@ -106,6 +108,7 @@ class Evaluate:
             index_generation=snapshot.generation,
             ensemble=ensemble.name,
             manifest_sha256=ensemble.manifest_sha256,
+            profile=profile,
         )
 
     def _ids(self, pack: ScenarioPack) -> Mapping[str, int]:
@@ -116,7 +119,9 @@ class Evaluate:
             raise BadScenario(f"{len(lacking)} image(s) of the pack are not in the catalogue, such as {min(lacking)!r}")
         return ids
 
-    def _predict(self, scenario: Scenario, ids: Mapping[str, int], snapshot: Snapshot) -> Iterator[Prediction]:
+    def _predict(
+        self, scenario: Scenario, ids: Mapping[str, int], snapshot: Snapshot, profile: Profile
+    ) -> Iterator[Prediction]:
         gallery = snapshot.gallery
         names = {ids[name]: name for name in scenario.gallery}
         chosen = Scope(only=frozenset(names)).select(gallery)
@@ -127,7 +132,7 @@ class Evaluate:
             spaces = [space for space in self.embedder.ensemble.spaces if viewpoint in space.viewpoints]
             vectors = {space.name: snapshot.vectors(space.name, asked) for space in spaces}
             depth = MAX_ROWS + _most_of_one_image(gallery, asked)
-            found = rank(snapshot, self.embedder.ensemble, viewpoint, vectors, chosen.mask, depth)
+            found = rank(snapshot, self.embedder.ensemble, viewpoint, vectors, chosen.mask, depth, profile)
             for row, query in enumerate(queries):
                 yield from _rows(query, asked[row], _one(found, row), gallery, names)
 

@@ -16,6 +16,7 @@ from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import InvalidInput
 from app.domain.partition import Int64, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Neighbours, Snapshot, VectorIndex
+from app.domain.profiles import REVIEW, Profile
 from app.services.rank import comparable, current_snapshot, rank
 from app.telemetry import Stopwatch
 
@@ -47,6 +48,7 @@ class MatchRequest:
     without_own_encounter: bool = False
     limit: int = 20
     group_by: GroupBy = GroupBy.ANNOTATION
+    profile: Profile = REVIEW
 
     def __post_init__(self) -> None:
         """Raise InvalidInput unless there is exactly one query and a usable limit."""
@@ -90,6 +92,7 @@ class Receipt:
     members: Mapping[str, str]
     scope: Scope
     group_by: GroupBy
+    profile: Profile
     gallery: int
     searched: int
     removed: Mapping[str, int]
@@ -203,7 +206,7 @@ class Match:
         """The best annotations, or the best annotation of each individual: searched deeper until there are enough."""
         k = request.limit
         while True:
-            found = rank(snapshot, ensemble, query.viewpoint, query.vectors, selection.mask, k)
+            found = rank(snapshot, ensemble, query.viewpoint, query.vectors, selection.mask, k, request.profile)
             kept = found.annotations[0][found.annotations[0] >= 0]
             if request.group_by is GroupBy.ANNOTATION:
                 return found
@@ -258,6 +261,7 @@ def _receipt(
         members={member.name: member.sha256 for member in ensemble.members},
         scope=query.scope,
         group_by=request.group_by,
+        profile=request.profile,
         gallery=len(snapshot.gallery),
         searched=selection.size,
         removed=selection.removed,

@@ -13,15 +13,22 @@ from app.domain.ensemble import Ensemble, Float32, Space
 from app.domain.errors import IndexUnavailable
 from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask, Selection
 from app.domain.ports import Embedder, Neighbours, Snapshot, VectorIndex
+from app.domain.profiles import COSINE, Profile
 
 # With several spaces each proposes this many times k candidates; the union is scored in all of them.
 _SHORTLIST = 5
 
 
 def rank(
-    snapshot: Snapshot, ensemble: Ensemble, viewpoint: Viewpoint, vectors: Mapping[str, Float32], mask: Mask, k: int
+    snapshot: Snapshot,
+    ensemble: Ensemble,
+    viewpoint: Viewpoint,
+    vectors: Mapping[str, Float32],
+    mask: Mask,
+    k: int,
+    profile: Profile = COSINE,
 ) -> Neighbours:
-    """The ``k`` best annotations of the gallery rows in ``mask`` for each of n queries.
+    """The ``k`` best annotations of the gallery rows in ``mask`` for each of n queries, in the order of a profile.
 
     ``vectors`` holds unit vectors (n, d) by space name. Gallery rows of a viewpoint that no space can compare with the
     query's are never searched (``comparable`` counts them).

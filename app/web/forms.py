@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput
 from app.domain.partition import Scope
+from app.domain.profiles import PROFILES, REVIEW
 from app.services.match import MAX_CANDIDATES, GroupBy, MatchRequest
 
 LARGEST_ID = 2**63 - 1
@@ -32,6 +33,12 @@ def _printable(name: str) -> str:
     return name
 
 
+def _profile(name: str) -> str:
+    if name not in PROFILES:
+        raise ValueError(f"there is no such profile; there are {', '.join(PROFILES)}")
+    return name
+
+
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
 Year = Annotated[int, Field(ge=1, le=9999)]
@@ -39,6 +46,7 @@ Viewpoints = Annotated[list[Viewpoint], BeforeValidator(_split)]
 Years = Annotated[list[Year], BeforeValidator(_split)]
 Names = Annotated[list[Name], BeforeValidator(_split)]
 Ids = Annotated[list[Id], BeforeValidator(_split)]
+ProfileName = Annotated[str, AfterValidator(_profile)]
 
 
 class Form(BaseModel):
@@ -64,6 +72,7 @@ class MatchForm(Form):
     exclude_own_encounter: bool = Field(default=False, description="Leave out the annotation's own encounter.")
     limit: int = Field(20, ge=1, le=MAX_CANDIDATES, description="How many candidates.")
     group_by: GroupBy = Field(GroupBy.ANNOTATION, description="What a candidate stands for.")
+    profile: ProfileName = Field(REVIEW.name, description="How candidates are ordered.")
 
     def request(self) -> MatchRequest:
         """The question as the service takes it; raises InvalidInput, BadScope."""
@@ -84,6 +93,7 @@ class MatchForm(Form):
             without_own_encounter=self.exclude_own_encounter,
             limit=self.limit,
             group_by=self.group_by,
+            profile=PROFILES[self.profile],
         )
 
     def _photograph(self) -> bytes | None:

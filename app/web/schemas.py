@@ -93,6 +93,15 @@ class EnsembleAnswer(Answer):
     members: dict[str, str] = Field(description="SHA-256 of each member's file, by name.")
 
 
+class ProfileAnswer(Answer):
+    """How candidates were ordered."""
+
+    name: str
+    stages: dict[str, dict[str, bool | int | float | str | list[float]]] = Field(
+        description="Settings of each stage, by name, in the order in which they ran."
+    )
+
+
 class ReceiptAnswer(Answer):
     """What was searched, with which versions: enough to understand an answer years later."""
 
@@ -103,6 +112,7 @@ class ReceiptAnswer(Answer):
     ensemble: EnsembleAnswer
     scope: ScopeAnswer
     group_by: GroupBy
+    profile: ProfileAnswer
     gallery: int = Field(description="Annotations in the index.")
     searched: int = Field(description="Annotations that the scope left.")
     removed: dict[str, int] = Field(description="Annotations that each filter took away, one filter after the other.")

@@ -7,6 +7,7 @@ from typing import Any
 from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individual
 from app.domain.ensemble import Ensemble
 from app.domain.ingestion import ImportReport, RowState
+from app.domain.profiles import Profile
 from app.services.ingest import Plan
 from app.services.match import Candidate, MatchRequest, MatchResult, Receipt
 from app.web import schemas
@@ -96,6 +97,11 @@ def ensemble_answer(ensemble: Ensemble) -> schemas.EnsembleAnswer:
     )
 
 
+def profile_answer(profile: Profile) -> schemas.ProfileAnswer:
+    """How candidates were ordered."""
+    return schemas.ProfileAnswer(name=profile.name, stages=profile.settings())
+
+
 def _sighted(annotation: Annotation) -> dict[str, Any]:
     return {
         "annotation_id": annotation.annotation_id,
@@ -145,6 +151,7 @@ def _receipt(request: MatchRequest, receipt: Receipt) -> schemas.ReceiptAnswer:
         ),
         scope=_scope(request, receipt),
         group_by=receipt.group_by,
+        profile=profile_answer(receipt.profile),
         gallery=receipt.gallery,
         searched=receipt.searched,
         removed=dict(receipt.removed),
