@@ -9,9 +9,10 @@ ResightError
 │   ├── BadScope          a scope that contradicts itself
 │   └── BadArchive        a ZIP that cannot be read or is not safe
 ├── NotFound              no such thing (or not one that the caller may see)
-│   ├── UnknownAnnotation, UnknownIndividual, UnknownImage, UnknownImport, UnknownEnsemble
+│   ├── UnknownAnnotation, UnknownIndividual, UnknownImage, UnknownImport, UnknownEnsemble, UnknownJob
 ├── Conflict              the request contradicts what the catalogue holds
-│   └── SpaceMismatch     vectors of two spaces were about to be mixed
+│   ├── SpaceMismatch     vectors of two spaces were about to be mixed
+│   └── KeyReused         an idempotency key stands for another request already
 ├── NotAllowed            the caller may not do this
 ├── LimitReached          more than the service accepts
 │   ├── TooLarge          one request is too large
@@ -132,6 +133,12 @@ class UnknownEnsemble(NotFound):
     code = "unknown_ensemble"
 
 
+class UnknownJob(NotFound):
+    """No job with this id."""
+
+    code = "unknown_job"
+
+
 class Conflict(ResightError):
     """The request contradicts what the catalogue holds."""
 
@@ -142,6 +149,12 @@ class SpaceMismatch(Conflict):
     """Vectors of two spaces were about to be mixed."""
 
     code = "space_mismatch"
+
+
+class KeyReused(Conflict):
+    """An idempotency key stands for another request already."""
+
+    code = "key_reused"
 
 
 class NotAllowed(ResightError):

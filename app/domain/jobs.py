@@ -1,0 +1,67 @@
+"""Jobs: long work that survives a stop, done in steps that may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
+"""What a job is told and what it answers: plain values, so that any later release can read them."""
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    IMPORT = "import"
+    REEMBED = "reembed"
+    REBUILD = "rebuild"
+    EVALUATE = "evaluate"
+
+
+class JobState(StrEnum):
+    """Where a job stands; it ends in one of the last three."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING_DISK = "waiting_disk"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself or by ``resume``."""
+        return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step left behind: ``done`` of ``total`` pieces of one population are in their final state.
+
+    ``total`` is 0 while it is not known. ``result`` is the job's answer, given with the last step.
+    """
+
+    done: int
+    total: int
+    finished: bool = False
+    result: Mapping[str, JSON] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Where one job stands. ``reason`` says why it failed, or what it is waiting for."""
+
+    job_id: str
+    kind: JobKind
+    state: JobState
+    done: int
+    total: int
+    started: datetime
+    updated: datetime
+    arguments: Mapping[str, JSON] = field(default_factory=dict)
+    reason: str | None = None
+    result: Mapping[str, JSON] | None = None
