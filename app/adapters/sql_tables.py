@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -16,9 +17,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from app.domain.catalogue import DatePrecision, Viewpoint
+from app.domain.curation import Action
 from app.domain.ingestion import ImportState, RowState
 
 metadata = MetaData(
@@ -76,6 +79,7 @@ images = Table(
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("byte_size", Integer, nullable=False),
+    Column("phash", BigInteger),  # the 64 bits of the perceptual hash, as a signed number; null until computed
 )
 
 imports = Table(
@@ -123,10 +127,28 @@ annotations = Table(
     Column("encounter_id", ForeignKey("encounters.id"), index=True),
     Column("import_id", ForeignKey("imports.id"), nullable=False),
     Column("source_row", Integer, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # the catalogue version that last changed it
+    Column("removed", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("image_id", "box_key"),
     _one_of("viewpoint", Viewpoint),
     _one_of("precision", DatePrecision),
     Index(None, "viewpoint", "year"),
+)
+
+# Append-only: triggers of both databases refuse to change or delete a row.
+annotation_history = Table(
+    "annotation_history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("annotation_id", ForeignKey("annotations.id"), nullable=False, index=True),
+    Column("action", String, nullable=False),
+    Column("at", DateTime, nullable=False),  # UTC
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("before", Text, nullable=False),  # JSON: the facts, as Facts names them
+    Column("after", Text, nullable=False),
+    Column("version", Integer, nullable=False),  # the catalogue version that the change made
+    _one_of("action", Action),
 )
 
 spaces = Table(
