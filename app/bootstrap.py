@@ -44,8 +44,9 @@ def bootstrap(settings: Settings) -> Services:
     embedder = OnnxEmbedder(settings.ensemble_folder, images.prepare, threads=threads)
     index = FaissIndex(settings.data / "index", batch_threads=threads)
     # An empty folder may become a store only while the catalogue holds no image: later it is an unmounted disk.
-    blobs = FileBlobs(settings.data / "originals", create=next(catalogue.image_shas(), None) is None)
-    uploads = FileUploads(settings.data / "uploads")
+    empty = next(catalogue.image_shas(), None) is None
+    blobs = FileBlobs(settings.data / "originals", create=empty, reserve=settings.reserve_bytes)
+    uploads = FileUploads(settings.data / "uploads", reserve=settings.reserve_bytes)
     sheets = PathSources(
         open_folder=partial(CsvSheet, max_bytes=settings.max_image_bytes),
         open_archive=partial(ZipSheet, max_bytes=settings.max_image_bytes),
@@ -58,7 +59,7 @@ def bootstrap(settings: Settings) -> Services:
         evaluate=Evaluate(catalogue, embedder, index, CsvScenarios()),
         browse=Browse(catalogue, blobs, images),
         reindex=Reindex(catalogue, blobs, images, embedder, index),
-        health=Health(catalogue, embedder, index),
+        health=Health(catalogue, embedder, index, blobs),
         jobs=ThreadJobs(settings.data),
         uploads=uploads,
     )

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(50_000_000, gt=0, description="Largest photograph, in bytes.")
     max_image_pixels: int = Field(40_000_000, gt=0, description="Largest photograph, in pixels.")
     max_archive_bytes: int = Field(2_000_000_000, gt=0, description="Largest uploaded ZIP, in bytes.")
+    reserve_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Free space that imports leave on the disk, in bytes; none: 512 MB or 2 % of it, if that is more.",
+    )
     max_waiting: int = Field(32, ge=1, description="Matches answered or waiting at a time; beyond that: 503.")
     log_json: bool = Field(default=False, description="Log lines as JSON.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -6,11 +6,37 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.errors import ResightError, StorageFull
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LEAST_RESERVE = 512_000_000
+_SHARE = 50  # one fiftieth is 2 %
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Free space that imports leave on the disk of ``folder``, so that a decision or an edit can still be stored.
+
+    ``size`` is in bytes; None is the larger of 512 MB and 2 % of the file system.
+    """
+
+    folder: Path
+    size: int | None = None
+
+    def require(self, size: int) -> None:
+        """Raise StorageFull when ``size`` bytes more would eat into the reserve, OSError when the disk is away."""
+        disk = os.statvfs(self.folder)
+        reserve = max(_LEAST_RESERVE, disk.f_blocks * disk.f_frsize // _SHARE) if self.size is None else self.size
+        if disk.f_bavail * disk.f_frsize - size < reserve:
+            raise StorageFull(f"the disk is full up to its reserve of {reserve} bytes, which imports leave free")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether an error says that there is no space, no quota, or a file grown too large."""
+    return error.errno in _FULL
 
 
 @contextmanager
@@ -19,7 +45,7 @@ def disk_errors(full: str, broken: Callable[[str], ResightError]) -> Iterator[No
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise StorageFull(full) from error
         raise broken(error.strerror or type(error).__name__) from error
 

@@ -238,7 +238,7 @@ class World:
             evaluate=Evaluate(self.catalogue, self.embedder, self.index, self.packs),
             browse=Browse(self.catalogue, self.blobs, self.images),
             reindex=Reindex(*ports),
-            health=Health(self.catalogue, self.embedder, self.index),
+            health=Health(self.catalogue, self.embedder, self.index, self.blobs),
             jobs=self.jobs,
             uploads=self.uploads,
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.catalogue import Sighting
-from app.domain.errors import BadImage, Corrupt, UnknownImage
+from app.domain.errors import BadImage, Corrupt, StorageFull, Unavailable, UnknownImage
 
 
 @dataclass
@@ -13,8 +13,23 @@ class FakeBlobs:
     """The Blobs port in a dictionary; a test may spoil what it holds."""
 
     stored: dict[str, bytes] = field(default_factory=dict)
+    away: str | None = None
+    full: bool = False
+
+    def check(self) -> None:
+        if self.away:
+            raise Unavailable(self.away)
+
+    def room(self) -> None:
+        if self.full:
+            raise StorageFull("the disk is full")
+
+    def intact(self, sha256: str) -> bool:
+        return hashlib.sha256(self.stored.get(sha256, b"")).hexdigest() == sha256
 
     def put_all(self, contents: Sequence[bytes]) -> list[str]:
+        self.check()
+        self.room()
         names = [hashlib.sha256(content).hexdigest() for content in contents]
         self.stored |= zip(names, contents, strict=True)
         return names
@@ -28,6 +43,7 @@ class FakeBlobs:
         return content
 
     def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
+        self.check()
         expected = list(sha256s)
         for sha256 in expected:
             if sha256 not in self.stored:

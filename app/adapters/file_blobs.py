@@ -6,22 +6,24 @@ fsync is final for its chunk: the kernel may have dropped the pages, so trying a
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import mkdtemp
 
-from app.disk import disk_errors
+from app.adapters.file_workplace import left_over, sweep, workplace
+from app.disk import Reserve, disk_errors, is_full
 from app.domain.errors import Corrupt, Unavailable, UnknownImage
+from app.failpoints import reach
 
 MARKER = "resight-blobs"
 INCOMING = "incoming"
+# After an error of fsync nothing is stored for so many seconds; then a trial file has to get through first.
+REST = 30.0
 _MARKER_TEXT = b"Resight keeps original photographs here, named by their SHA-256.\n"
 _LOST_AND_FOUND = "lost+found"  # every ext4 disk has one at its top
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -33,40 +35,49 @@ _SYNC_THREADS = 4
 class FileBlobs:
     """The Blobs port on a local file system.
 
-    The root holds a marker file: where it is missing (an unmounted disk), nothing is written and nothing is called
-    missing. ``create`` allows an empty root to be made a store. Raises Unavailable for a root that is not a store.
+    The root holds a marker file: while it is missing (an unmounted disk), nothing is written and nothing is called
+    missing, and all goes on when it is back. ``create`` makes an empty root a store and refuses a foreign one with
+    Unavailable; without it a root may be away. ``tidy`` removes what processes that were killed left half-written.
+    ``reserve`` in bytes is as of Reserve; ``sync``, ``rename`` and ``clock`` are what a test may watch or break.
     """
 
-    def __init__(self, root: Path, *, create: bool = True, sync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        create: bool = True,
+        tidy: bool = True,
+        reserve: int | None = 0,
+        sync: Callable[[int], None] = os.fsync,
+        rename: Callable[[Path, Path], None] = os.replace,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._root = root
-        self._sync = sync
+        self._reserve = Reserve(root, reserve)
+        self._sync, self._rename, self._clock = sync, rename, clock
+        self._failed: float | None = None  # when an fsync last failed
+        self._doubted: set[str] = set()  # names of chunks that failed: what the cache shows of them proves nothing
         with _translated():
             if create:
                 self._found()
-            self._check_marker()
-            _sweep(root / INCOMING)
+                self._check_marker()
+            if tidy and self._marked():
+                sweep(root / INCOMING)
 
     def put_all(self, contents: Sequence[bytes]) -> list[str]:
         names = [hashlib.sha256(content).hexdigest() for content in contents]
-        self._check_marker()
-        with (
-            _translated(),
-            _workplace(self._root / INCOMING) as workplace,
-            ThreadPoolExecutor(_SYNC_THREADS) as threads,
-        ):
-            unique = dict(zip(names, contents, strict=True))
-            new = {name: content for name, content in unique.items() if not self._intact(name)}
-            for name, content in new.items():
-                (workplace / name).write_bytes(content)
-            places = [workplace / name if name in new else self._place(name) for name in unique]
-            list(threads.map(self._sync_path, places))
-            for name in new:
-                if _sha256(workplace / name) != name:
-                    raise Unavailable("a photograph could not be stored: it reads back changed")
-            for name in new:
-                self._place(name).parent.mkdir(exist_ok=True)
-                (workplace / name).replace(self._place(name))
-            list(threads.map(self._sync_path, {self._place(name).parent for name in unique} | {self._root}))
+        self.check()
+        unique = dict(zip(names, contents, strict=True))
+        with _translated():
+            new = {name: content for name, content in unique.items() if name in self._doubted or not self.intact(name)}
+            self._reserve.require(sum(map(len, new.values())))
+            with workplace(self._root / INCOMING) as place, ThreadPoolExecutor(_SYNC_THREADS) as threads:
+                try:
+                    self._store(place, new, unique.keys() - new.keys(), threads)
+                except OSError:
+                    self._doubted |= unique.keys()
+                    raise
+        self._doubted -= unique.keys()
         return names
 
     def get(self, sha256: str) -> bytes:
@@ -82,44 +93,85 @@ class FileBlobs:
             raise Corrupt(f"the stored photograph {sha256} does not match its hash")
         return content
 
+    def intact(self, sha256: str) -> bool:
+        try:
+            return _sha256(self._place(sha256)) == sha256
+        except FileNotFoundError:
+            return False
+
+    def check(self) -> None:
+        self._check_marker()
+        with _translated():
+            if not os.access(self._root, os.W_OK):
+                raise Unavailable("the photograph store cannot be written to: its disk is read-only")
+            if self._failed is not None:
+                if self._clock() - self._failed < REST:
+                    raise Unavailable("the disk of the photograph store failed to keep what was written to it")
+                with workplace(self._root / INCOMING) as place:
+                    (place / "trial").write_bytes(_MARKER_TEXT)
+                    self._sync_path(place / "trial")
+                self._failed = None
+
+    def room(self) -> None:
+        with _translated():
+            self._reserve.require(0)
+
     def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
         self._check_marker()
-        expected = set()
+        expected = set()  # of 32 bytes each: the names of a million photographs fit into 100 MB
         for sha256 in sha256s:
-            expected.add(sha256)
+            expected.add(bytes.fromhex(sha256))
             try:
                 if _sha256(self._place(sha256)) != sha256:
                     yield f"{sha256} is changed: it does not match its hash"
             except FileNotFoundError:
+                self._check_marker()
                 yield f"{sha256} is missing"
             except OSError as error:
                 yield f"{sha256} cannot be read: {error.strerror}"
         with _translated():
             yield from self._strays(expected)
+            for path in left_over(self._root / INCOMING):
+                yield f"{path.relative_to(self._root)} is left over from a process that was killed"
 
-    def _strays(self, expected: set[str]) -> Iterator[str]:
+    def _store(self, place: Path, new: Mapping[str, bytes], held: Iterable[str], threads: ThreadPoolExecutor) -> None:
+        """Make a chunk durable: what is ``new`` is written, what is ``held`` already may still be in the cache only."""
+        for name, content in new.items():
+            (place / name).write_bytes(content)
+        reach("blob.written")
+        list(threads.map(self._sync_path, [*(place / name for name in new), *map(self._place, held)]))
+        reach("blob.synced")
+        for name in new:
+            if _sha256(place / name) != name:
+                raise Unavailable("a photograph could not be stored: it reads back changed")
+        for name in new:
+            self._place(name).parent.mkdir(exist_ok=True)
+            self._rename(place / name, self._place(name))
+        reach("blob.renamed")
+        list(threads.map(self._sync_path, {self._place(name).parent for name in (*new, *held)} | {self._root}))
+        reach("blob.folder_synced")
+
+    def _strays(self, expected: set[bytes]) -> Iterator[str]:
         for folder in sorted(self._root.iterdir()):
             if folder.name in {MARKER, INCOMING, _LOST_AND_FOUND}:
                 continue
             files = sorted(folder.iterdir()) if folder.is_dir() and _FOLDER.fullmatch(folder.name) else [folder]
             for file in files:
-                if file.name not in expected or file != self._place(file.name):
+                named = _NAME.fullmatch(file.name) and file == self._place(file.name)
+                if not named or bytes.fromhex(file.name) not in expected:
                     yield f"{file.relative_to(self._root)} is stray: nothing refers to it"
 
     def _place(self, name: str) -> Path:
         return self._root / name[:2] / name
 
-    def _intact(self, name: str) -> bool:
-        """Whether the blob is there already, as it should be; a damaged one is written again."""
-        try:
-            return _sha256(self._place(name)) == name
-        except FileNotFoundError:
-            return False
-
     def _sync_path(self, path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._sync(descriptor)
+        except OSError as error:
+            if not is_full(error):
+                self._failed = self._clock()
+            raise
         finally:
             os.close(descriptor)
 
@@ -131,36 +183,12 @@ class FileBlobs:
             for path in (self._root / MARKER, self._root, self._root.parent):
                 self._sync_path(path)
 
+    def _marked(self) -> bool:
+        return (self._root / MARKER).is_file()
+
     def _check_marker(self) -> None:
-        if not (self._root / MARKER).is_file():
+        if not self._marked():
             raise Unavailable("the photograph store lacks its marker file: is its disk mounted?")
-
-
-@contextmanager
-def _workplace(incoming: Path) -> Iterator[Path]:
-    """A folder of our own for temporary files, locked while it is used so that no other process sweeps it away."""
-    incoming.mkdir(exist_ok=True)
-    folder = Path(mkdtemp(dir=incoming))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
-
-
-def _sweep(incoming: Path) -> None:
-    """Remove what processes that are gone left behind; the folders of living ones are locked."""
-    for folder in incoming.iterdir() if incoming.is_dir() else ():
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

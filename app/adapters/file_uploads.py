@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from app.disk import disk_errors, sync_folder
+from app.disk import Reserve, disk_errors, sync_folder
 from app.domain.errors import Unavailable
 
 _PREFIX = "upload:"
@@ -20,8 +20,9 @@ _ENDINGS = (".zip", ".zip.partial")
 class FileUploads:
     """The Uploads port; names are drawn here, so that nothing a client sends becomes a path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, reserve: int | None = 0) -> None:
         self._folder = folder
+        self._reserve = Reserve(folder, reserve)
         with _translated():
             folder.mkdir(parents=True, exist_ok=True)
             # What is here now is of an earlier run: only that is ever swept, never an upload that is just coming in.
@@ -31,6 +32,8 @@ class FileUploads:
         name = f"{uuid.uuid4().hex}.zip"
         partial = self._folder / f"{name}.partial"
         with _translated():
+            self._reserve.require(archive.seek(0, os.SEEK_END))
+            archive.seek(0)
             try:
                 with partial.open("xb") as file:
                     shutil.copyfileobj(archive, file, 1 << 20)

@@ -197,14 +197,26 @@ class Catalogue(VectorSource, Protocol):
 class Blobs(Protocol):
     """Original photographs, stored once by SHA-256, never renamed, changed or deleted."""
 
+    def check(self) -> None:
+        """Raise Unavailable while nothing may be stored: no marker file, a disk that is read-only or has failed."""
+
+    def room(self) -> None:
+        """Raise StorageFull while the disk is full up to the reserve that imports leave free."""
+
     def put_all(self, contents: Sequence[bytes]) -> list[str]:
-        """Store durably (on disk before this returns); the SHA-256 of each. Raises StorageFull."""
+        """Store durably (on disk before this returns); the SHA-256 of each. Raises StorageFull or Unavailable."""
+
+    def intact(self, sha256: str) -> bool:
+        """Whether this one is stored and matches its hash."""
 
     def get(self, sha256: str) -> bytes:
         """The bytes, checked against their hash; raises UnknownImage or Corrupt."""
 
     def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
-        """Read-only: one sentence for each of these that is missing or changed, then for each stray file."""
+        """Read-only: one sentence for each of these that is missing or changed, then for each file too many.
+
+        Raises Unavailable without the marker file: nothing is called missing on a disk that is not there.
+        """
 
 
 class Sheet(Protocol):

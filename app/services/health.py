@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.errors import ResightError
-from app.domain.ports import Catalogue, Embedder, VectorIndex
+from app.domain.ports import Blobs, Catalogue, Embedder, VectorIndex
 from app.services.rank import current_snapshot
 
 
@@ -17,11 +17,12 @@ class Readiness:
     catalogue: str
     ensemble: str
     index: str
+    storage: str
 
     @property
     def ready(self) -> bool:
         """Whether every part can serve."""
-        return {self.catalogue, self.ensemble, self.index} == {"ok"}
+        return {self.catalogue, self.ensemble, self.index, self.storage} == {"ok"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,15 @@ class Health:
     catalogue: Catalogue
     embedder: Embedder
     index: VectorIndex
+    blobs: Blobs
 
     def __call__(self) -> Readiness:
-        """Ask catalogue, ensemble and index in turn."""
+        """Ask catalogue, ensemble, index and storage in turn."""
         return Readiness(
             _state(self.catalogue.version),
             _state(lambda: self.embedder.ensemble),
             _state(lambda: current_snapshot(self.index, self.embedder)),
+            _state(self.blobs.check),
         )
 
 

@@ -216,6 +216,7 @@ class Ready(Answer):
     catalogue: str
     ensemble: str
     index: str
+    storage: str
 
 
 class VersionAnswer(Answer):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.file_blobs import INCOMING, MARKER, FileBlobs
+from app.adapters.file_blobs import INCOMING, MARKER, REST, FileBlobs
 from app.domain.errors import Corrupt, StorageFull, Unavailable, UnknownImage
 from tests.fakes_files import FakeBlobs
 
@@ -119,8 +119,8 @@ def test_every_file_is_synced_before_it_is_renamed_and_its_folder_after(root):
 
 @pytest.mark.parametrize("failing", range(7))
 def test_an_error_of_fsync_is_final_and_stores_no_name(root, failing):
-    """Whichever fsync fails: the chunk is refused, nothing is tried twice, and the next chunk works."""
-    calls = 0
+    """Whichever fsync fails: the chunk is refused, nothing is tried twice, and the next chunk is written anew."""
+    calls, now = 0, 0.0
 
     def sync(_descriptor: int) -> None:
         nonlocal calls
@@ -128,14 +128,59 @@ def test_an_error_of_fsync_is_final_and_stores_no_name(root, failing):
         if calls == failing + 1:
             raise OSError(errno.EIO, "Input/output error")
 
-    blobs = FileBlobs(root)
+    blobs = FileBlobs(root, clock=lambda: now)
     blobs._sync = sync
     with pytest.raises(Unavailable, match="Input/output error"):
         blobs.put_all(PHOTOGRAPHS)
     if failing < len(PHOTOGRAPHS):
         assert not any(place(root, content).exists() for content in PHOTOGRAPHS)
     assert leftovers(root) == []
+    inodes = {path.stat().st_ino for path in root.glob("??/*")}
+    now = REST
     assert [blobs.get(name) for name in blobs.put_all(PHOTOGRAPHS)] == PHOTOGRAPHS
+    # What the cache showed of the failed chunk was not taken for stored: every file is another one now.
+    assert not inodes & {path.stat().st_ino for path in root.glob("??/*")}
+
+
+def test_after_an_error_of_fsync_the_store_rests_until_a_trial_gets_through(root):
+    """A disk that fails is not ready: nothing is stored for a while, and then only when a trial file is kept."""
+    now, broken = 0.0, True
+
+    def sync(_descriptor: int) -> None:
+        if broken:
+            raise OSError(errno.EIO, "Input/output error")
+
+    blobs = FileBlobs(root, clock=lambda: now)
+    blobs._sync = sync
+    with pytest.raises(Unavailable):
+        blobs.put_all(PHOTOGRAPHS)
+    for now in (1.0, REST - 1, REST, 2 * REST):
+        with pytest.raises(Unavailable):
+            blobs.check()
+        with pytest.raises(Unavailable):
+            blobs.put_all(PHOTOGRAPHS)
+    broken, now = False, 2 * REST + 1
+    with pytest.raises(Unavailable, match="failed to keep"):
+        blobs.check()
+    now = 3 * REST
+    blobs.check()
+    assert len(blobs.put_all(PHOTOGRAPHS)) == 3
+    assert leftovers(root) == []
+
+
+def test_no_chunk_is_acknowledged_by_a_disk_that_fails(root):
+    """A hundred chunks on a disk whose every fsync fails: a hundred refusals, not one name."""
+    times = iter(range(0, 1_000_000, 60))
+
+    def sync(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    blobs = FileBlobs(root, clock=lambda: float(next(times)))
+    blobs._sync = sync
+    for number in range(100):
+        with pytest.raises(Unavailable):
+            blobs.put_all([b"%d" % number])
+    assert not list(root.glob("??/*"))
 
 
 def test_bytes_that_read_back_changed_are_refused(root):
@@ -191,10 +236,70 @@ def test_an_unmounted_store_is_unavailable_and_nothing_is_missing(root):
     (name,) = blobs.put_all([b"one"])
     root.rename(root.with_name("away"))
     root.mkdir()
-    for call in (lambda: blobs.put_all([b"two"]), lambda: blobs.get(name), lambda: list(blobs.faults([name]))):
+    calls = (blobs.check, lambda: blobs.put_all([b"two"]), lambda: blobs.get(name), lambda: list(blobs.faults([name])))
+    for call in calls:
         with pytest.raises(Unavailable, match="marker"):
             call()
     assert list(root.iterdir()) == []
+
+
+def test_a_disk_that_is_mounted_again_needs_no_restart(root):
+    """The store goes on as soon as its marker is back."""
+    blobs = FileBlobs(root)
+    (name,) = blobs.put_all([b"one"])
+    away = root.rename(root.with_name("away"))
+    with pytest.raises(Unavailable):
+        blobs.check()
+    away.rename(root)
+    blobs.check()
+    assert blobs.get(name) == b"one"
+    assert len(blobs.put_all([b"two"])) == 1
+
+
+def test_imports_leave_a_reserve(root):
+    """What would eat into the reserve is refused before a byte is written; reading goes on."""
+    blobs = FileBlobs(root)
+    (name,) = blobs.put_all([b"one"])
+    free = os.statvfs(root).f_bavail * os.statvfs(root).f_frsize
+    short = FileBlobs(root, reserve=2 * free)
+    with pytest.raises(StorageFull, match="reserve"):
+        short.put_all([b"two"])
+    with pytest.raises(StorageFull, match="reserve"):
+        short.room()
+    short.check()
+    assert short.get(name) == b"one"
+    blobs.room()
+    assert not place(root, b"two").exists()
+
+
+def test_what_was_left_over_is_told_and_stays_until_a_writer_tidies(root):
+    """A check that only reads names the temporary folder of a dead process; it does not remove it."""
+    FileBlobs(root)
+    (root / INCOMING / "dead").mkdir(parents=True)
+    reading = FileBlobs(root, create=False, tidy=False)
+    assert list(reading.faults([])) == [f"{INCOMING}/dead is left over from a process that was killed"]
+    assert len(leftovers(root)) == 1
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_read_only_is_not_ready(tmp_path):
+    """Nothing can be stored, what is stored can be read, and all goes on when the disk can be written again."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a small file system here")
+    try:
+        blobs = FileBlobs(tmp_path / "originals")
+        (name,) = blobs.put_all([b"one"])
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        for call in (blobs.check, lambda: blobs.put_all([b"two"])):
+            with pytest.raises(Unavailable, match="read-only"):
+                call()
+        assert blobs.get(name) == b"one"
+        subprocess.run(["mount", "-o", "remount,rw", tmp_path], check=True)
+        blobs.check()
+        assert len(blobs.put_all([b"two"])) == 1
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_foreign_folder_is_not_made_a_store(root):
@@ -209,10 +314,13 @@ def test_a_foreign_folder_is_not_made_a_store(root):
 def test_an_empty_root_is_refused_when_a_store_must_be_there(root):
     """A catalogue that knows photographs does not begin an empty store in a mount point."""
     root.mkdir()
-    with pytest.raises(Unavailable, match="marker"):
-        FileBlobs(root, create=False)
+    blobs = FileBlobs(root, create=False)
+    for call in (blobs.check, lambda: blobs.put_all(PHOTOGRAPHS)):
+        with pytest.raises(Unavailable, match="marker"):
+            call()
+    assert list(root.iterdir()) == []
     FileBlobs(root)
-    FileBlobs(root, create=False)
+    blobs.check()
 
 
 def test_the_marker_is_written_once(root):

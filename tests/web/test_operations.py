@@ -12,7 +12,7 @@ def test_the_server_lives_whatever_its_parts_do(client, world):
 
 def test_ready_when_every_part_is(client):
     """200 and ok for each part."""
-    assert client.get("/readyz").json() == {"catalogue": "ok", "ensemble": "ok", "index": "ok"}
+    assert client.get("/readyz").json() == {"catalogue": "ok", "ensemble": "ok", "index": "ok", "storage": "ok"}
 
 
 def test_not_ready_says_which_part_lacks_what(client, world):

@@ -27,7 +27,7 @@ async def alive() -> Alive:
     "/readyz", summary="Whether a match can be answered", response_model=Ready, responses=problems.declare(Unavailable)
 )
 def ready(door: TheDoor, request: Request) -> Ready | Response:
-    """Asks catalogue, ensemble and index; the 503 says in `parts` what each of them lacks."""
+    """Asks catalogue, ensemble, index and storage; the 503 says in `parts` what each of them lacks."""
     readiness = door.services.health()
     door.upkeep.nudge()
     if readiness.ready:
