@@ -1,0 +1,173 @@
+"""Kill the service again and again while a survey is brought, let it finish, and compare everything with everything."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash import at_rest
+from tests.crash.book import Book, Bring, Crew
+from tests.crash.client import Broken, Gone
+from tests.crash.photographs import Photograph, draw, packed, write_folder
+from tests.crash.service import Service
+
+EARLIEST, LATEST = 0.05, 3.0
+_LOOK = 0.01
+_FINISH_SECONDS = 300.0
+_MATCHERS = 2
+WAYS = ("folder", "zip", "many")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a campaign has done so far."""
+
+    kills: int = 0
+    lives: int = 0
+    acknowledged: int = 0
+    matched: int = 0
+    ready: list[float] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        slowest = max(self.ready, default=0.0)
+        return (
+            f"{self.kills} kills in {self.lives} lives, {self.acknowledged} imports acknowledged, "
+            f"{self.matched} photographs their own best match, slowest ready {slowest:.1f} s after a start"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """``database`` gives the URL of an empty one for each life ("" for SQLite in the data folder)."""
+
+    scratch: Path
+    photographs: int
+    seed: int
+    database: str = "sqlite"
+    entry: str = "app"
+    environment: dict[str, str] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+
+    def kills(self, wanted: int) -> None:
+        """Live after life until so many kills fell on work under way; raises Broken with all faults of a life."""
+        chance = random.Random(self.seed)
+        while self.tally.kills < wanted:
+            way = WAYS[self.tally.lives % len(WAYS)]
+            with self.life(way) as (service, book, crew):
+                while self.tally.kills < wanted and not crew.through:
+                    service.start(**self.environment)
+                    self.tally.kills += self._killed(service, crew, chance)
+                self.finish(service, book, crew)
+
+    @contextmanager
+    def life(self, way: str) -> Iterator[tuple[Service, Book, Crew]]:
+        """An empty catalogue and people who bring to it; its folder stays only when something was found."""
+        home = self.scratch / f"life-{self.tally.lives}"
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        with _database(self.database) as url:
+            service = Service(home, url, entry=self.entry)
+            book = Book()
+            survey = list(draw(self.photographs, self.seed + self.tally.lives))
+            crew = Crew(service, lanes(way, survey, service.import_root), book)
+            try:
+                yield service, book, crew
+            finally:
+                crew.stop()
+                service.close()
+        self.tally.lives += 1
+        self.tally.acknowledged += len(book.imports)
+        shutil.rmtree(home)
+
+    def finish(self, service: Service, book: Book, crew: Crew) -> None:
+        """Let it get through without another kill, then hold everything against what was brought."""
+        if service.ended() is not None:
+            service.start(**self.environment)
+        self.tally.ready.append(service.until_ready())
+        _wait_for(crew, service, book)
+        crew.stop()
+        brought = {one.image_id: one for bring in book.imports.values() for one in bring.photographs}
+        found = list(book.faults)
+        if not found:
+            found += self._own_best(service, book, list(brought.values()))
+            service.stop()
+            found += at_rest.faults(service.data, service.database_url, brought.values())
+        if found:
+            raise Broken("\n  ".join([f"life {self.tally.lives} of seed {self.seed}:", *found[:20]]))
+
+    def _killed(self, service: Service, crew: Crew, chance: random.Random) -> bool:
+        """Wait for the drawn moment and kill; says whether there was still work to interrupt."""
+        delay = chance.uniform(EARLIEST, LATEST)
+        try:
+            # One kill in four falls into the start itself, the others count from the first answer.
+            if chance.random() < 0.25:
+                time.sleep(1.0)
+            else:
+                service.until_ready("/healthz")
+        except Gone:
+            return False
+        deadline = time.perf_counter() + delay
+        while time.perf_counter() < deadline:
+            if crew.through:
+                return False
+            time.sleep(_LOOK)
+        service.kill()
+        return True
+
+    def _own_best(self, service: Service, book: Book, brought: Sequence[Photograph]) -> list[str]:
+        """Photographs that are not their own best match, or not there at all."""
+
+        def wrong(one: Photograph) -> str | None:
+            answer = service.client.post("/match", {"limit": "3"}, {"image": one.content})
+            candidates = answer.body["candidates"] if answer.status == 200 else []
+            book.show(one.sha256, candidates)
+            if not candidates or candidates[0]["source_id"] != one.image_id or not candidates[0]["same_photograph"]:
+                return f"{one.image_id} is not its own best match ({answer.status})"
+            return None
+
+        with ThreadPoolExecutor(_MATCHERS) as matchers:
+            found = [fault for fault in matchers.map(wrong, brought) if fault]
+        self.tally.matched += len(brought) - len(found)
+        return [*found, *book.faults]
+
+
+def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[list[Bring]]:
+    """How a survey is brought: whole as a folder or a ZIP, or in twenty parts on two lanes, half of them as ZIPs."""
+    if way == "folder":
+        write_folder(import_root / "survey", survey)
+        return [[Bring(survey, folder="survey")]]
+    if way == "zip":
+        return [[Bring(survey, archive=packed(survey))]]
+    size = max(1, len(survey) // 20)
+    parts = [survey[start : start + size] for start in range(0, len(survey), size)]
+    folders, archives = [], []
+    for number, part in enumerate(parts):
+        if number % 2:
+            archives.append(Bring(part, archive=packed(part)))
+        else:
+            write_folder(import_root / f"part-{number}", part)
+            folders.append(Bring(part, folder=f"part-{number}"))
+    return [folders, archives]
+
+
+def _wait_for(crew: Crew, service: Service, book: Book) -> None:
+    started = time.perf_counter()
+    while not crew.through:
+        if (code := service.ended()) is not None:
+            raise Broken(f"the service ended by itself with {code}; {service.tail()}")
+        if time.perf_counter() - started > _FINISH_SECONDS:
+            stand = {number: service.client.get(f"/imports/{number}").body["rows"] for number in book.unfinished}
+            raise Broken(f"not through after {_FINISH_SECONDS:.0f} s: {stand}; {service.tail()}")
+        time.sleep(_LOOK)
+
+
+def _database(kind: str) -> AbstractContextManager[str]:
+    from tests.databases import new_postgres_database
+
+    return new_postgres_database() if kind == "postgres" else nullcontext("")
