@@ -15,15 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from app.adapters.file_workplace import left_over, sweep, workplace
-from app.disk import Reserve, disk_errors, is_full
+from app.adapters.file_workplace import Syncs, left_over, sweep, workplace
+from app.disk import Reserve, disk_errors
 from app.domain.errors import Corrupt, Unavailable, UnknownImage
 from app.failpoints import reach
 
 MARKER = "resight-blobs"
 INCOMING = "incoming"
-# After an error of fsync nothing is stored for so many seconds; then a trial file has to get through first.
-REST = 30.0
 _MARKER_TEXT = b"Resight keeps original photographs here, named by their SHA-256.\n"
 _LOST_AND_FOUND = "lost+found"  # every ext4 disk has one at its top
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -54,8 +52,7 @@ class FileBlobs:
     ) -> None:
         self._root = root
         self._reserve = Reserve(root, reserve)
-        self._sync, self._rename, self._clock = sync, rename, clock
-        self._failed: float | None = None  # when an fsync last failed
+        self._sync, self._rename = Syncs(sync, clock), rename
         self._doubted: set[str] = set()  # names of chunks that failed: what the cache shows of them proves nothing
         with _translated():
             if create:
@@ -104,13 +101,7 @@ class FileBlobs:
         with _translated():
             if not os.access(self._root, os.W_OK):
                 raise Unavailable("the photograph store cannot be written to: its disk is read-only")
-            if self._failed is not None:
-                if self._clock() - self._failed < REST:
-                    raise Unavailable("the disk of the photograph store failed to keep what was written to it")
-                with workplace(self._root / INCOMING) as place:
-                    (place / "trial").write_bytes(_MARKER_TEXT)
-                    self._sync_path(place / "trial")
-                self._failed = None
+            self._sync.check(self._root / INCOMING)
 
     def room(self) -> None:
         with _translated():
@@ -139,7 +130,7 @@ class FileBlobs:
         for name, content in new.items():
             (place / name).write_bytes(content)
         reach("blob.written")
-        list(threads.map(self._sync_path, [*(place / name for name in new), *map(self._place, held)]))
+        list(threads.map(self._sync, [*(place / name for name in new), *map(self._place, held)]))
         reach("blob.synced")
         for name in new:
             if _sha256(place / name) != name:
@@ -148,7 +139,7 @@ class FileBlobs:
             self._place(name).parent.mkdir(exist_ok=True)
             self._rename(place / name, self._place(name))
         reach("blob.renamed")
-        list(threads.map(self._sync_path, {self._place(name).parent for name in (*new, *held)} | {self._root}))
+        list(threads.map(self._sync, {self._place(name).parent for name in (*new, *held)} | {self._root}))
         reach("blob.folder_synced")
 
     def _strays(self, expected: set[bytes]) -> Iterator[str]:
@@ -164,24 +155,13 @@ class FileBlobs:
     def _place(self, name: str) -> Path:
         return self._root / name[:2] / name
 
-    def _sync_path(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._sync(descriptor)
-        except OSError as error:
-            if not is_full(error):
-                self._failed = self._clock()
-            raise
-        finally:
-            os.close(descriptor)
-
     def _found(self) -> None:
         """Make an empty or new root a store, once."""
         self._root.mkdir(parents=True, exist_ok=True)
         if {path.name for path in self._root.iterdir()} <= {_LOST_AND_FOUND}:
             (self._root / MARKER).write_bytes(_MARKER_TEXT)
             for path in (self._root / MARKER, self._root, self._root.parent):
-                self._sync_path(path)
+                self._sync(path)
 
     def _marked(self) -> bool:
         return (self._root / MARKER).is_file()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adapters.file_blobs import INCOMING, MARKER, REST, FileBlobs
+from app.adapters.file_blobs import INCOMING, MARKER, FileBlobs
+from app.adapters.file_workplace import REST, Syncs
 from app.domain.errors import Corrupt, StorageFull, Unavailable, UnknownImage
 from tests.fakes_files import FakeBlobs
 
@@ -129,7 +130,7 @@ def test_an_error_of_fsync_is_final_and_stores_no_name(root, failing):
             raise OSError(errno.EIO, "Input/output error")
 
     blobs = FileBlobs(root, clock=lambda: now)
-    blobs._sync = sync
+    blobs._sync = Syncs(sync, blobs._sync._clock)
     with pytest.raises(Unavailable, match="Input/output error"):
         blobs.put_all(PHOTOGRAPHS)
     if failing < len(PHOTOGRAPHS):
@@ -151,10 +152,11 @@ def test_after_an_error_of_fsync_the_store_rests_until_a_trial_gets_through(root
             raise OSError(errno.EIO, "Input/output error")
 
     blobs = FileBlobs(root, clock=lambda: now)
-    blobs._sync = sync
+    blobs._sync = Syncs(sync, blobs._sync._clock)
     with pytest.raises(Unavailable):
         blobs.put_all(PHOTOGRAPHS)
-    for now in (1.0, REST - 1, REST, 2 * REST):
+    for moment in (1.0, REST - 1, REST, 2 * REST):
+        now = moment
         with pytest.raises(Unavailable):
             blobs.check()
         with pytest.raises(Unavailable):
@@ -176,7 +178,7 @@ def test_no_chunk_is_acknowledged_by_a_disk_that_fails(root):
         raise OSError(errno.EIO, "Input/output error")
 
     blobs = FileBlobs(root, clock=lambda: float(next(times)))
-    blobs._sync = sync
+    blobs._sync = Syncs(sync, blobs._sync._clock)
     for number in range(100):
         with pytest.raises(Unavailable):
             blobs.put_all([b"%d" % number])
@@ -192,7 +194,7 @@ def test_bytes_that_read_back_changed_are_refused(root):
             path.write_bytes(b"other")
 
     blobs = FileBlobs(root)
-    blobs._sync = sync
+    blobs._sync = Syncs(sync, blobs._sync._clock)
     with pytest.raises(Unavailable, match="reads back changed"):
         blobs.put_all([b"one"])
     assert not place(root, b"one").exists()
@@ -206,7 +208,7 @@ def test_a_full_disk_is_named(root):
     def sync(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    blobs._sync = sync
+    blobs._sync = Syncs(sync, blobs._sync._clock)
     with pytest.raises(StorageFull):
         blobs.put_all([b"two"])
     assert blobs.get(name) == b"one"
@@ -385,7 +387,7 @@ def test_a_living_process_is_not_swept(root):
         FileBlobs(root)
 
     blobs = FileBlobs(root)
-    blobs._sync = sync
+    blobs._sync = Syncs(sync, blobs._sync._clock)
     assert [blobs.get(name) for name in blobs.put_all(PHOTOGRAPHS)] == PHOTOGRAPHS
 
 
