@@ -61,20 +61,23 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Stored bytes, named by their SHA-256."""
+    """Stored bytes, named by their SHA-256; ``phash`` is their perceptual hash (Images.phash), None until computed."""
 
     sha256: str
     format: str
     width: int
     height: int
     byte_size: int
+    phash: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """What a sheet says of one animal in one image, before the catalogue knows it.
 
-    ``individual`` and ``encounter`` are the user's names, None when not known; ``row`` is its line in the sheet.
+    ``individual`` and ``encounter`` are the user's names, None when not known. ``row`` is unique in its sheet, ``line``
+    the line on which it begins: they differ where one line tells of several photographs. ``sha256`` is what the sheet
+    says of the photograph's bytes, None when it says nothing.
     """
 
     source_id: str
@@ -85,11 +88,21 @@ class Sighting:
     encounter: str | None = None
     box: Box | None = None
     row: int = 0
+    sha256: str | None = None
+    line: int = 0
+
+    def __post_init__(self) -> None:
+        """A row that does not say its line is on the line of that number."""
+        if not self.line:
+            object.__setattr__(self, "line", self.row)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One animal in one image: the unit that is embedded."""
+    """One animal in one image: the unit that is embedded.
+
+    ``revision`` is the catalogue version that last changed it; one that was ``removed`` is kept but never searched.
+    """
 
     annotation_id: int
     source_id: str
@@ -99,6 +112,8 @@ class Annotation:
     individual: str | None
     encounter: str | None
     box: Box | None
+    revision: int = 0
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ ResightError
 ├── NotFound              no such thing (or not one that the caller may see)
 │   ├── UnknownAnnotation, UnknownIndividual, UnknownImage, UnknownImport, UnknownEnsemble, UnknownJob
 ├── Conflict              the request contradicts what the catalogue holds
+│   ├── StaleRevision     somebody else changed the annotation meanwhile
 │   ├── SpaceMismatch     vectors of two spaces were about to be mixed
 │   └── KeyReused         an idempotency key stands for another request already
 ├── NotAllowed            the caller may not do this
@@ -143,6 +144,12 @@ class Conflict(ResightError):
     """The request contradicts what the catalogue holds."""
 
     code = "conflict"
+
+
+class StaleRevision(Conflict):
+    """Somebody else changed the annotation since it was read; nothing was changed."""
+
+    code = "stale_revision"
 
 
 class SpaceMismatch(Conflict):

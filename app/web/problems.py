@@ -47,6 +47,7 @@ TABLE: Mapping[type[ResightError], Kind] = {
     errors.UnknownEnsemble: Kind(404, "There is no such ensemble"),
     errors.UnknownJob: Kind(404, "There is no such job"),
     errors.Conflict: Kind(409, "The request contradicts the catalogue"),
+    errors.StaleRevision: Kind(412, "The annotation has changed"),
     errors.SpaceMismatch: Kind(409, "Vectors of two spaces cannot be compared"),
     errors.KeyReused: Kind(409, "The idempotency key stands for another request"),
     errors.NotAllowed: Kind(403, "This is not allowed"),
