@@ -21,6 +21,7 @@ import numpy.typing as npt
 from app.adapters.faiss_manifest import Manifest, StoredFile, decode, encode
 from app.disk import disk_errors, sync_folder
 from app.domain.errors import IndexUnavailable
+from app.failpoints import reach
 
 KEPT_GENERATIONS = 2
 _GENERATION = re.compile(r"generation-(\d{6,12})\.json")
@@ -69,7 +70,9 @@ class IndexFolder:
         temporary = self._root / f"rows{_TEMPORARY}"
         size = _write(temporary, blocks())
         sha256 = digest.hexdigest()
+        reach("index.rows_written")
         temporary.replace(self._rows(sha256))
+        reach("index.rows_renamed")
         return StoredFile(sha256, size)
 
     def load(self, file: StoredFile) -> bytes | None:
@@ -100,7 +103,9 @@ class IndexFolder:
         sync_folder(self._root)
         temporary = self._root / f"generation{_TEMPORARY}"
         _write(temporary, [memoryview(encode(manifest))])
+        reach("index.generation_written")
         temporary.replace(self._root / _name(manifest.generation))
+        reach("index.generation_renamed")
         sync_folder(self._root)
 
     def prune(self) -> None:

@@ -19,6 +19,7 @@ from app.adapters.faiss_snapshot import FaissPartition, FaissSnapshot
 from app.domain.errors import Corrupt, IndexUnavailable
 from app.domain.partition import Gallery, Int64
 from app.domain.ports import VectorSource
+from app.failpoints import reach
 
 _ATTEMPTS = 8
 _ID_BYTES, _NUMBER_BYTES = 8, 4
@@ -115,7 +116,9 @@ class FaissIndex:
         if manifest != known:
             self._folder.publish(manifest)
         self._current = current
+        reach("index.swapped")
         self._folder.prune()
+        reach("index.pruned")
         return current
 
     def _faults(self, source: VectorSource) -> Iterator[str]:

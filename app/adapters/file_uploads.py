@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from app.disk import Reserve, disk_errors, sync_folder
 from app.domain.errors import Unavailable
+from app.failpoints import reach
 
 _PREFIX = "upload:"
 _ENDINGS = (".zip", ".zip.partial")
@@ -39,7 +40,9 @@ class FileUploads:
                     shutil.copyfileobj(archive, file, 1 << 20)
                     file.flush()
                     os.fsync(file.fileno())
+                reach("upload.written")
                 partial.rename(self._folder / name)
+                reach("upload.renamed")
                 sync_folder(self._folder)
             except OSError:
                 for path in (partial, self._folder / name):
