@@ -53,7 +53,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Where one job stands. ``reason`` says why it failed, or what it is waiting for."""
+    """Where one job stands. ``reason`` says why it failed, or what it is waiting for.
+
+    ``rate`` is in pieces a second since the job last began or went on; None before the first step of that run.
+    """
 
     job_id: str
     kind: JobKind
@@ -65,3 +68,11 @@ class Job:
     arguments: Mapping[str, JSON] = field(default_factory=dict)
     reason: str | None = None
     result: Mapping[str, JSON] | None = None
+    rate: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at this rate; None when that cannot be said."""
+        if self.state is not JobState.RUNNING or not self.rate or self.total < self.done:
+            return None
+        return (self.total - self.done) / self.rate

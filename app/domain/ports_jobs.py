@@ -25,6 +25,12 @@ class Work(Protocol):
 class Jobs(Protocol):
     """Long work beside the requests: one job at a time on a data folder, in order. Raises CatalogueUnavailable."""
 
+    def start(self, works: Mapping[JobKind, Work]) -> None:
+        """Run the jobs in this process from now on, as soon as no other process does; returns at once.
+
+        What a process that was stopped or killed has left goes on by itself.
+        """
+
     def enqueue(self, kind: JobKind, arguments: Mapping[str, JSON], *, key: str | None = None) -> Job:
         """Record a job durably; it runs when its turn comes, in this process or in the one that runs the jobs.
 
@@ -70,7 +76,7 @@ class Jobs(Protocol):
         """
 
     def stopping(self) -> bool:
-        """Whether ``close`` was called: work under way leaves the rest of it to the next start, within seconds."""
+        """Whether work under way should leave the rest of it, within seconds: ``close``, ``pause`` or ``cancel``."""
 
     def close(self) -> None:
         """Ask the job under way to stop and wait for it; what has not begun is left for the next start."""
