@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar
 
 from pysqlite3 import dbapi2 as sqlite
@@ -15,8 +17,10 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.domain.errors import CatalogueUnavailable, Conflict, InvalidInput, StorageFull
+from app.failpoints import reach
 
 _BUSY_SECONDS = 5
+_BUSY = 1000 * _BUSY_SECONDS  # milliseconds
 _STATEMENT_SECONDS = 10
 # Longer than the longest write of our own: an import of 100,000 rows is recorded in a few seconds.
 _TURN_SECONDS = 30
@@ -40,6 +44,8 @@ class Database:
         self._sqlite = parsed.get_backend_name() == "sqlite"
         # Waiting threads of this process take turns: SQLite's own waiting is a lottery in which one may starve.
         self._turn = Lock()
+        self._file = Path(parsed.database or "") if self._sqlite else None
+        self._seen = False
         if self._sqlite:
             self.engine = _sqlite_engine(parsed, journal_mode(sqlite_version))
             self._reader = self.engine
@@ -51,30 +57,52 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout."""
+        self._look()
         with _translated(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that is committed at the end of the block and rolled back when the block raises."""
-        with _translated(), self._turn_to_write(), self._writer.begin() as connection:
-            yield connection
+        self._look()
+        with _translated(), self._turn_to_write() as patience, self._writer.connect() as connection:
+            with connection.execution_options(resight_patience=patience).begin():
+                yield connection
+                reach("catalogue.before_commit")
+            reach("catalogue.committed")
 
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
 
     @contextmanager
-    def _turn_to_write(self) -> Iterator[None]:
+    def _turn_to_write(self) -> Iterator[int]:
+        """Yields for how many milliseconds another process may still be waited for.
+
+        Waiting for one's turn counts: behind a lock of another process all that wait are told so at the same time.
+        """
         if not self._sqlite:
-            yield
+            yield _BUSY
             return
+        start = monotonic()
         if not self._turn.acquire(timeout=_TURN_SECONDS):
             raise CatalogueUnavailable("the catalogue database is busy")
         try:
-            yield
+            yield max(0, round(_BUSY - 1000 * (monotonic() - start)))
         finally:
             self._turn.release()
+
+    def _look(self) -> None:
+        """Raise CatalogueUnavailable for a file of SQLite that is gone.
+
+        Open connections would go on with what is no longer there, and a new one would begin an empty database.
+        """
+        if self._file is None:
+            return
+        there = self._file.exists()
+        if self._seen and not there:
+            raise CatalogueUnavailable("the catalogue database is not where it was: is its disk mounted?")
+        self._seen = there
 
 
 def journal_mode(version: tuple[int, ...]) -> str:
@@ -82,7 +110,7 @@ def journal_mode(version: tuple[int, ...]) -> str:
     return "WAL" if version >= _SAFE_WAL else "TRUNCATE"
 
 
-def batches(values: Sequence[T] | set[T], size: int = 500) -> Iterator[list[T]]:
+def batches(values: Iterable[T], size: int = 500) -> Iterator[list[T]]:
     """Cut values into lists that fit into one statement."""
     rest = iter(values)
     while batch := list(islice(rest, size)):
@@ -116,8 +144,10 @@ def _sqlite_engine(url: URL, journal: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={options.get('resight_patience', _BUSY)}")
         # A writer asks for the lock at once: one that reads first and writes later can be refused half-way.
-        connection.exec_driver_sql(connection.get_execution_options().get("resight_begin", "BEGIN"))
+        connection.exec_driver_sql(options.get("resight_begin", "BEGIN"))
 
     return engine
 
