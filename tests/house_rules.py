@@ -32,6 +32,14 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.chunks"),
         "decoding and embedding of waiting rows are a part of their import, apart for its size",
     ),
+    "app.services.trials": (
+        ("app.domain", "app.telemetry", "app.services.rank"),
+        "a catalogued photograph asked as if it were new is ranked by the very code that answers /match",
+    ),
+    "app.services.calibrate": (
+        ("app.domain", "app.telemetry", "app.services.rank", "app.services.trials"),
+        "probabilities are fitted to trials of the ranking in force",
+    ),
     "app.services.evaluate": (
         ("app.domain", "app.telemetry", "app.services.rank"),
         "an evaluation must rank with the very code that answers /match",
@@ -96,6 +104,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "prometheus_client": (("app.telemetry",), "every metric stands in one list"),
     "sqlalchemy": (("app.adapters.sql_", "app.adapters.dbos_"), "one brand, one adapter; DBOS is given its engine"),
+    "scipy": (("app.domain",), "isotonic and logistic regression are mathematics, as numpy is"),
     "alembic": (("app.adapters.sql_",), "one brand, one adapter"),
     "pysqlite3": (("app.adapters.sql_", "app.adapters.dbos_"), "one brand, one adapter; DBOS is given its engine"),
     "dbos": (("app.adapters.dbos_",), "one brand, one adapter"),
