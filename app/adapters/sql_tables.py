@@ -91,7 +91,10 @@ imports = Table(
     Column("started", DateTime, nullable=False),  # UTC, as is finished
     Column("finished", DateTime),
     Column("reason", Text),
+    Column("request_key", String),  # what the client called its request, and what that was
+    Column("request_sha256", String(64)),
     _one_of("state", ImportState),
+    Index(None, "request_key", unique=True),
 )
 
 import_rows = Table(
@@ -103,8 +106,9 @@ import_rows = Table(
     Column("state", String, nullable=False),
     Column("reason", Text),
     Column("sighting", Text, nullable=False),  # JSON: a resumed import needs no second look at its sheet
+    Column("attempts", Integer, nullable=False, server_default="0"),  # begun, and neither ended nor given back
     _one_of("state", RowState),
-    Index(None, "import_id", "state"),
+    Index(None, "import_id", "state", "attempts", "row"),
 )
 
 annotations = Table(
@@ -123,6 +127,7 @@ annotations = Table(
     Column("precision", String, nullable=False),
     Column("year", Integer, nullable=False),
     Column("day", Integer, nullable=False),  # proleptic ordinal, 0 when undated: the gallery reads no dates
+    Column("moment", BigInteger),  # seconds since 1970 by the clock on the spot, null unless known to the second
     Column("individual_id", ForeignKey("individuals.id"), index=True),
     Column("encounter_id", ForeignKey("encounters.id"), index=True),
     Column("import_id", ForeignKey("imports.id"), nullable=False),

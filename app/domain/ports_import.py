@@ -1,0 +1,27 @@
+"""The port of the rows of an import that wait; the others stand in ``ports.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from app.domain.ingestion import RequestKey, Waiting
+
+
+class ImportRows(Protocol):
+    """The rows of imports that wait, in the catalogue's database. Raises CatalogueUnavailable."""
+
+    def waiting(self, import_id: int, limit: int) -> list[Waiting]:
+        """The next ``limit`` rows, those tried least often first, then in order; raises UnknownImport."""
+
+    def attempt(self, import_id: int, rows: Sequence[int]) -> None:
+        """Count one attempt more for these rows, on disk before their photographs are touched."""
+
+    def give_back(self, import_id: int, rows: Sequence[int]) -> None:
+        """Take back an attempt of those of these rows that still wait: it ended without being their fault."""
+
+    def quarantine(self, import_id: int, rows: Sequence[tuple[int, str]]) -> None:
+        """Set rows apart for good, each with its reason."""
+
+    def requested(self, request: RequestKey) -> int | None:
+        """The import that this request began, if any; raises KeyReused when its key stands for another one."""
