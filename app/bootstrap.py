@@ -17,6 +17,7 @@ from app.adapters.path_sources import PathSources
 from app.adapters.pillow_images import PillowImages
 from app.adapters.pillow_survey import write_survey
 from app.adapters.sql_catalogue import SqlCatalogue
+from app.adapters.sql_memory import sql_memory
 from app.adapters.thread_jobs import ThreadJobs
 from app.adapters.zip_sheets import ZipSheet
 from app.config import Settings
@@ -27,6 +28,7 @@ from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.match import Match
+from app.services.plan import Planning
 from app.services.reindex import Reindex
 from migrations import upgrade
 
@@ -55,6 +57,7 @@ def bootstrap(settings: Settings) -> Services:
     )
     return Services(
         match=Match(catalogue, blobs, images, embedder, index),
+        planning=Planning(catalogue, images, embedder, sheets, sql_memory),
         ingest=Ingest(catalogue, blobs, images, embedder, index, sheets),
         evaluate=Evaluate(catalogue, embedder, index, CsvScenarios()),
         browse=Browse(catalogue, blobs, images),

@@ -17,6 +17,7 @@ from app.bootstrap import bootstrap, make_survey
 from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
+from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
 from app.domain.profiles import CONTEST, PROFILES, REVIEW, profile_named
 from app.domain.survey import SurveyPlan
@@ -112,18 +113,21 @@ def serve(
 @app.command("import")
 def import_(
     source: Annotated[Path, typer.Argument(help="A folder with metadata.csv, the sheet itself, or a ZIP of both.")],
+    format: Annotated[SheetFormat | None, typer.Option(help="Kind of sheet; by default what its header says.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, write nothing.")] = False,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Import a catalogue: every fault is told with row and column before anything is written."""
     services = _services(data)
-    with show.Bar("checking", quiet=json) as bar:
-        plan = services.ingest.plan(f"path:{source.resolve()}", decode=dry_run, progress=bar.at)
+    with show.waiting("checking the sheet", quiet=json):
+        plan = services.planning.plan(f"path:{source.resolve()}", format)
     if dry_run:
-        show.planned(plan, as_json=json)
+        with show.Bar("opening photographs", quiet=json) as bar:
+            trial = services.planning.try_out(plan, bar.at)
+        show.planned(shapes.plan_answer(plan, trial).model_dump(mode="json"), as_json=json)
         return
-    import_id = services.jobs.run(lambda: services.ingest.begin(plan))
+    import_id = services.jobs.run(lambda: services.planning.begin(plan))
     with show.Bar("importing", quiet=json) as bar:
         report = services.jobs.run(lambda: services.ingest.run(import_id, bar.at))
     show.imported(report, as_json=json)

@@ -21,7 +21,6 @@ from app.domain.ingestion import ImportReport, RowState
 from app.domain.ports import Snapshot
 from app.domain.survey import SYNTHETIC
 from app.services.evaluate import Evaluation, ScenarioScore
-from app.services.ingest import Plan
 from app.services.reindex import Verification
 
 _SHOWN = 20
@@ -58,12 +57,20 @@ def waiting(label: str, *, quiet: bool) -> AbstractContextManager[object]:
     return nullcontext() if quiet or not errors.is_terminal else errors.status(label)
 
 
-def planned(plan: Plan, *, as_json: bool) -> None:
-    """A sheet without fault."""
+def planned(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """What an import of a sheet without fault would do, in the shape of a dry run of POST /imports."""
     if as_json:
-        _json({"rows": len(plan.sightings), "faults": 0})
-    else:
-        console.print(f"{len(plan.sightings)} rows, no fault. Nothing was written.")
+        _json(answer)
+        return
+    console.print(
+        f"{answer['rows']} rows ({answer['format']}), no fault: {answer['new']} new, {answer['unchanged']} unchanged, "
+        f"{answer['refused_rows']} would be refused. Nothing was written."
+    )
+    if answer["ignored_columns"]:
+        console.print(f"Columns left alone: {', '.join(answer['ignored_columns'])}", markup=False)
+    for row in answer["refused"][:_SHOWN]:
+        console.print(f"  row {row['row']} ({row['source_id']}): {row['reason']}", style="yellow", markup=False)
+    _more(console, answer["refused_rows"])
 
 
 def imported(report: ImportReport, *, as_json: bool) -> None:

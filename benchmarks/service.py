@@ -50,8 +50,8 @@ def _import(folder: Path, paths: list[Path], settings: Settings, bares: dict[int
         rates[threads] = len(paths) / (time.perf_counter() - started)
     services = bootstrap(settings)
     started = time.perf_counter()
-    plan = services.ingest.plan(f"path:{folder}")
-    report = services.ingest.run(services.ingest.begin(plan))
+    plan = services.planning.plan(f"path:{folder}")
+    report = services.ingest.run(services.planning.begin(plan))
     ours = len(paths) / (time.perf_counter() - started)
     assert report.total == len(paths), report
     best = max(rates.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ from PIL import Image
 
 from app.adapters.pillow_images import PillowImages
 from app.domain.catalogue import Annotation, Box, CaptureDate, DatePrecision, Sighting, Viewpoint
+from app.domain.conflicts import Remembered
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Member, Preprocessing, Space
 from app.domain.errors import BadArchive, ModelUnavailable, Unavailable
 from app.domain.photograph import Photograph
@@ -23,6 +25,7 @@ from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.match import Match
+from app.services.plan import Planning
 from app.services.reindex import Reindex
 from tests.fakes_catalogue import FakeCatalogue
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
@@ -145,7 +148,7 @@ class FakeJobs:
 class _Unreadable:
     source = "upload"
 
-    def sightings(self) -> list[Sighting]:
+    def layout(self, wanted: Any = None) -> Any:
         raise BadArchive("this is no ZIP")
 
     def read(self, path: str) -> bytes:
@@ -217,6 +220,12 @@ def sighting(row: int, individual: str | None = None, **given: Any) -> Sighting:
     )
 
 
+@contextmanager
+def remembered() -> Iterator[Remembered]:
+    """A memory for one sheet."""
+    yield Remembered()
+
+
 class World:
     """Every port faked (photographs are read by the real adapter, which keeps nothing), and the services on them."""
 
@@ -234,6 +243,7 @@ class World:
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
         return Services(
             match=Match(*ports),
+            planning=Planning(self.catalogue, self.images, self.embedder, self.sheets, remembered),
             ingest=Ingest(*ports, self.sheets),
             evaluate=Evaluate(self.catalogue, self.embedder, self.index, self.packs),
             browse=Browse(self.catalogue, self.blobs, self.images),
@@ -243,12 +253,16 @@ class World:
             uploads=self.uploads,
         )
 
+    def begin(self, source: str = "folder:survey") -> int:
+        """Plan and record what is open under this name; returns the import's id."""
+        planning = self.services.planning
+        return planning.begin(planning.plan(source))
+
     def bring(self, rows: Sequence[Sighting], photographs: Sequence[bytes], source: str = "folder:survey") -> int:
         """Import rows with their photographs; returns the import's id."""
         self.opened[source] = FakeSheet(rows, dict(zip([row.path for row in rows], photographs, strict=True)))
-        ingest = self.services.ingest
-        import_id = ingest.begin(ingest.plan(source))
-        ingest.run(import_id)
+        import_id = self.begin(source)
+        self.services.ingest.run(import_id)
         return import_id
 
     def survey(self, whales: int = 4, shots: int = 3) -> list[Annotation]:

@@ -3,13 +3,16 @@
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from app.domain.catalogue import Annotation, CaptureDate, Image, Individual, Sighting, Viewpoint, name_key
-from app.domain.conflicts import KnownNames, Ledger
+from app.domain.conflicts import Held, KnownNames, Ledger
+from app.domain.curation import Edition
+from app.domain.duplicates import FLAT, gallery_of
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import (
     BadScope,
@@ -21,6 +24,7 @@ from app.domain.errors import (
 )
 from app.domain.ingestion import Embedded, ImportReport, ImportState, RowState
 from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Int64, Partition
+from tests.fakes_annals import FakeAnnals, moment
 
 
 @dataclass
@@ -45,11 +49,15 @@ class Names:
         self.numbers.setdefault(key, len(self.numbers) + 1)
         return self.spelled.setdefault(key, name)
 
+    def forget(self, meant: set[str]) -> None:
+        """Free the spelling of every name that is not meant any more."""
+        self.spelled = {key: name for key, name in self.spelled.items() if key in meant}
+
     def number(self, name: str | None) -> int:
         return NOBODY if name is None else self.numbers[name_key(name)]
 
 
-class FakeCatalogue:
+class FakeCatalogue(FakeAnnals):
     """The Catalogue port on dictionaries, behind one lock."""
 
     def __init__(self) -> None:
@@ -63,9 +71,15 @@ class FakeCatalogue:
         self._vectors: dict[tuple[str, str], dict[int, tuple[int, Float32]]] = defaultdict(dict)
         self._imports: dict[int, ImportReport] = {}
         self._rows: dict[int, dict[int, Row]] = {}
+        self._past: dict[int, list[Edition]] = {}
 
     def close(self) -> None:
         """Nothing is open."""
+
+    @contextmanager
+    def at_once(self) -> Iterator["FakeCatalogue"]:
+        with self._lock:
+            yield self
 
     def version(self) -> int:
         return self._version
@@ -104,10 +118,14 @@ class FakeCatalogue:
                     VIEWPOINTS.index(found.viewpoint),
                     found.captured.year,
                     found.captured.day.toordinal() if found.captured.day else UNDATED,
+                    self._images[found.image.sha256].phash or FLAT,
+                    moment(found.captured),
                 )
                 for number, found in sorted(self._annotations.items())
+                if not found.removed
             ]
-        return Gallery(*np.array(rows, np.int64).reshape(-1, 7).T)
+        *known, phash, moments = np.array(rows, np.int64).reshape(-1, 9).T
+        return gallery_of(known, phash, moments)
 
     def use_spaces(self, spaces: Sequence[ActiveSpace]) -> None:
         with self._lock:
@@ -122,29 +140,33 @@ class FakeCatalogue:
             self._version += 1
 
     def annotation(self, annotation_id: int) -> Annotation:
-        if annotation_id not in self._annotations:
+        found = self.kept(annotation_id)
+        if found.removed:
             raise UnknownAnnotation(str(annotation_id))
-        return self._annotations[annotation_id]
+        return found
 
     def annotations(self, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
-        return {number: self._annotations[number] for number in annotation_ids if number in self._annotations}
-
-    def annotation_ids(self, source_ids: Iterable[str]) -> dict[str, int]:
         with self._lock:
-            known = {found.source_id: number for number, found in self._annotations.items()}
+            found = {number: self._annotations[number] for number in annotation_ids if number in self._annotations}
+        return {number: one for number, one in found.items() if not one.removed}
+
+    def annotation_ids(self, source_ids: Iterable[str], *, removed: bool = False) -> dict[str, int]:
+        with self._lock:
+            rows = self._annotations.items()
+            known = {found.source_id: number for number, found in rows if found.removed == removed}
         return {source_id: known[source_id] for source_id in source_ids if source_id in known}
 
     def individuals(self, *, after: str = "", limit: int = 100) -> list[Individual]:
         with self._lock:
-            behind = sorted(name for name in self._individuals.spelled.values() if name > after)
+            behind = sorted(name for name in self._individuals.spelled.values() if name > after and self._of(name))
             return [_summary(name, self._of(name)) for name in behind[:limit]]
 
     def individual(self, name: str) -> tuple[Individual, list[Annotation]]:
         with self._lock:
             spelled = self._individuals.spelled.get(name_key(name))
-            if spelled is None:
+            own = self._of(spelled) if spelled else []
+            if spelled is None or not own:
                 raise UnknownIndividual(name)
-            own = self._of(spelled)
         own.sort(key=lambda found: (found.captured.taken or datetime.max, found.annotation_id))
         return _summary(spelled, own), own
 
@@ -164,11 +186,11 @@ class FakeCatalogue:
     def image_shas(self) -> Iterator[str]:
         yield from list(self._images)
 
-    def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
-        ledger = self._ledger()
-        return [(said.row, column, reason) for said in sightings for column, reason in ledger.conflicts(said)]
+    def held(self, sightings: Sequence[Sighting], sha256s: Sequence[str] = ()) -> Held:
+        return Held(list(self._annotations.values()), self._names())
 
-    def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
+    def begin_import(self, source: str, sightings: Iterable[Sighting]) -> int:
+        sightings = list(sightings)
         with self._lock:
             number = len(self._imports) + 1
             self._imports[number] = ImportReport(number, source, ImportState.RUNNING, datetime.now(UTC), None, {})
@@ -221,18 +243,26 @@ class FakeCatalogue:
         if import_id not in self._imports:
             raise UnknownImport(str(import_id))
         rows = sorted(self._rows[import_id].items())
-        refused = [(n, r.sighting.source_id, r.reason or "") for n, r in rows if r.state is RowState.REFUSED]
+        refused = [
+            (r.sighting.line, r.sighting.source_id, r.reason or "") for _, r in rows if r.state is RowState.REFUSED
+        ]
         counts = Counter(row.state for _, row in rows)
         return replace(self._imports[import_id], rows=dict(counts), refused=tuple(refused[:1000]))
 
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
         self._space(space)
         with self._lock:
-            return [found for found in self._annotations.values() if space in self._lacking(found)][:limit]
+            rows = self._annotations.values()
+            return [found for found in rows if not found.removed and space in self._lacking(found)][:limit]
 
-    def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
+    def add_vectors(
+        self, space: str, vectors: Mapping[int, Float32], revisions: Mapping[int, int] | None = None
+    ) -> None:
         with self._lock:
             own = self._space(space)
+            if revisions is not None:
+                held = self.annotations(vectors)
+                vectors = {n: vectors[n] for n, found in held.items() if found.revision == revisions[n]}
             for number, vector in vectors.items():
                 self._check(space, vector)
                 self.annotation(number)
@@ -252,13 +282,14 @@ class FakeCatalogue:
     def _served(self, name: str) -> dict[int, tuple[int, Float32]]:
         space = self._space(name)
         held = self._vectors[name, space.fingerprint]
-        return {n: vector for n, vector in held.items() if self._annotations[n].viewpoint in space.viewpoints}
+        shown = {n for n, one in self._annotations.items() if not one.removed and one.viewpoint in space.viewpoints}
+        return {n: vector for n, vector in held.items() if n in shown}
 
     def _place(self, number: int) -> tuple[Viewpoint, int]:
         return self._annotations[number].viewpoint, self._annotations[number].captured.year
 
     def _of(self, name: str) -> list[Annotation]:
-        return [found for found in self._annotations.values() if found.individual == name]
+        return [found for found in self._annotations.values() if found.individual == name and not found.removed]
 
     def _lacking(self, found: Annotation) -> set[str]:
         served = {name for name, space in self._active.items() if found.viewpoint in space.viewpoints}
@@ -266,8 +297,10 @@ class FakeCatalogue:
 
     def _ledger(self) -> Ledger:
         with self._lock:
-            names = KnownNames(self._individuals.spelled, self._encounters.spelled, self._owners)
-            return Ledger(self._annotations.values(), names)
+            return Ledger(self._annotations.values(), self._names())
+
+    def _names(self) -> KnownNames:
+        return KnownNames(self._individuals.spelled, self._encounters.spelled, self._owners)
 
     def _stored_vectors(self) -> int:
         return sum(len(held) for held in self._vectors.values())
@@ -281,7 +314,7 @@ class FakeCatalogue:
         taken = said.captured.taken and said.captured.taken.replace(tzinfo=None)
         captured = CaptureDate(taken, said.captured.precision)
         self._annotations[number] = Annotation(
-            number, said.source_id, image, said.viewpoint, captured, whale, meeting, said.box
+            number, said.source_id, image, said.viewpoint, captured, whale, meeting, said.box, self._version + 1
         )
         self._embed(number, row.vectors)
 

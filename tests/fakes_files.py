@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.catalogue import Sighting
-from app.domain.errors import BadImage, Corrupt, StorageFull, Unavailable, UnknownImage
+from app.domain.errors import BadImage, Corrupt, Fault, StorageFull, Unavailable, UnknownImage
+from app.domain.formats import Layout, SheetFormat
 
 
 @dataclass
@@ -57,11 +58,14 @@ class FakeBlobs:
 class FakeSheet:
     """The Sheet port over rows and photographs given by a test."""
 
-    rows: Sequence[Sighting]
+    rows: Sequence[Sighting | Fault]
     photographs: Mapping[str, bytes]
 
-    def sightings(self) -> list[Sighting]:
-        return list(self.rows)
+    def layout(self, wanted: SheetFormat | None = None) -> Layout:
+        return Layout(wanted or SheetFormat.CONTEST, {}, ("height", "width"))
+
+    def sightings(self, wanted: SheetFormat | None = None) -> Iterator[Sighting | Fault]:
+        yield from self.rows
 
     def read(self, path: str) -> bytes:
         if path not in self.photographs:

@@ -28,6 +28,14 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.rank"),
         "ready means that the index can answer for the ensemble in force, which only the ranking can tell",
     ),
+    "app.services.plan": (
+        ("app.domain", "app.telemetry", "app.services.opened"),
+        "a dry run opens a photograph by the very code of the import",
+    ),
+    "app.services.chunks": (
+        ("app.domain", "app.telemetry", "app.services.opened"),
+        "an import opens a photograph by the very code of the dry run",
+    ),
     "app.services.ingest": (
         ("app.domain", "app.telemetry", "app.services.chunks"),
         "decoding and embedding of waiting rows are a part of their import, apart for its size",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from app.domain.catalogue import Sighting
 from app.domain.cells import parse_path, shown
-from app.domain.errors import BadArchive, BadImage
-from app.domain.sheet import SHEET, latest_today, read_sightings, why
+from app.domain.errors import BadArchive, BadImage, Fault
+from app.domain.formats import Layout, SheetFormat
+from app.domain.sheet import SHEET, latest_today, sheet_layout, stream_sightings, why
 
 _CHUNK = 1 << 18
 
@@ -35,12 +37,14 @@ class CsvSheet:
         except (OSError, RuntimeError, ValueError) as error:
             raise BadArchive(f"{shown(path.name)} holds no sheet that can be read: {why(error)}") from error
 
-    def sightings(self) -> list[Sighting]:
+    def layout(self, wanted: SheetFormat | None = None) -> Layout:
+        with self._readable():
+            return sheet_layout(self._chunks(), wanted)
+
+    def sightings(self, wanted: SheetFormat | None = None) -> Iterator[Sighting | Fault]:
         self._real_folder.cache_clear()
-        try:
-            return read_sightings(self._chunks(), absent=self._absent, today=latest_today())
-        except OSError as error:
-            raise BadArchive(f"{self._sheet} cannot be read: {why(error)}") from error
+        with self._readable():
+            yield from stream_sightings(self._chunks(), absent=self._absent, today=latest_today(), wanted=wanted)
 
     def read(self, path: str) -> bytes:
         try:
@@ -52,6 +56,13 @@ class CsvSheet:
         if len(content) > self._max_bytes:
             raise BadImage(f"{shown(path)} has more than {self._max_bytes} bytes")
         return content
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BadArchive(f"{self._sheet} cannot be read: {why(error)}") from error
 
     def _chunks(self) -> Iterator[bytes]:
         with os.fdopen(self._open(self._sheet), "rb") as file:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from app.adapters import sql_imports, sql_intake, sql_reads, sql_vectors
+from app.adapters import sql_annals, sql_imports, sql_intake, sql_reads, sql_vectors
 from app.adapters.sql_engine import Database
+from app.adapters.sql_state import SqlState
 from app.domain.catalogue import Annotation, Image, Individual, Sighting
+from app.domain.conflicts import Held
+from app.domain.curation import Amendment, Edition
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import UnknownAnnotation, UnknownImage
 from app.domain.ingestion import Embedded, ImportReport, ImportState
@@ -28,43 +32,48 @@ class SqlCatalogue:
         """Close all connections."""
         self._database.close()
 
-    def version(self) -> int:
+    @contextmanager
+    def at_once(self) -> Iterator[SqlState]:
         with self._database.reading() as connection:
-            return sql_vectors.version(connection)
+            yield SqlState(connection)
+
+    def version(self) -> int:
+        with self.at_once() as state:
+            return state.version()
 
     def fingerprints(self) -> Mapping[str, str]:
-        with self._database.reading() as connection:
-            return {name: stored.space.fingerprint for name, stored in sql_vectors.active(connection).items()}
+        with self.at_once() as state:
+            return state.fingerprints()
 
     def signatures(self) -> Mapping[Partition, str]:
-        with self._database.reading() as connection:
-            return sql_vectors.signatures(connection)
+        with self.at_once() as state:
+            return state.signatures()
 
     def partition(self, partition: Partition) -> tuple[Int64, Float32]:
-        with self._database.reading() as connection:
-            return sql_vectors.partition(connection, partition)
+        with self.at_once() as state:
+            return state.partition(partition)
 
     def gallery(self) -> Gallery:
-        with self._database.reading() as connection:
-            return sql_vectors.gallery(connection)
+        with self.at_once() as state:
+            return state.gallery()
 
     def use_spaces(self, spaces: Sequence[ActiveSpace]) -> None:
         with self._database.writing() as connection:
             sql_vectors.use(connection, spaces)
 
     def annotation(self, annotation_id: int) -> Annotation:
-        found = self.annotations([annotation_id]).get(annotation_id)
-        if found is None:
-            raise UnknownAnnotation(f"no annotation has the id {annotation_id}")
+        found = self.kept(annotation_id)
+        if found.removed:
+            raise UnknownAnnotation(f"annotation {annotation_id} was removed; its history is kept")
         return found
 
     def annotations(self, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
         with self._database.reading() as connection:
             return sql_reads.by_ids(connection, annotation_ids)
 
-    def annotation_ids(self, source_ids: Iterable[str]) -> dict[str, int]:
+    def annotation_ids(self, source_ids: Iterable[str], *, removed: bool = False) -> dict[str, int]:
         with self._database.reading() as connection:
-            return sql_reads.ids_of(connection, source_ids)
+            return sql_reads.ids_of(connection, source_ids, removed=removed)
 
     def individuals(self, *, after: str = "", limit: int = 100) -> list[Individual]:
         with self._database.reading() as connection:
@@ -96,13 +105,12 @@ class SqlCatalogue:
             yield from (sha256 for _, sha256 in page)
             last = page[-1][0]
 
-    def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
+    def held(self, sightings: Sequence[Sighting], sha256s: Sequence[str] = ()) -> Held:
         with self._database.reading() as connection:
-            return sql_intake.conflicts(connection, sightings)
+            return sql_intake.held(connection, sightings, sha256s)
 
-    def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
-        rows = sql_imports.waiting_rows(sightings)
-        with self._database.writing() as connection:
+    def begin_import(self, source: str, sightings: Iterable[Sighting]) -> int:
+        with sql_imports.spooled(sightings) as rows, self._database.writing() as connection:
             return sql_imports.begin(connection, source, rows)
 
     def waiting(self, import_id: int) -> list[Sighting]:
@@ -133,6 +141,24 @@ class SqlCatalogue:
         with self._database.reading() as connection:
             return sql_vectors.missing(connection, space, limit)
 
-    def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
+    def add_vectors(
+        self, space: str, vectors: Mapping[int, Float32], revisions: Mapping[int, int] | None = None
+    ) -> None:
         with self._database.writing() as connection:
-            sql_vectors.replace(connection, space, vectors)
+            sql_vectors.replace(connection, space, vectors, revisions)
+
+    def kept(self, annotation_id: int) -> Annotation:
+        with self._database.reading() as connection:
+            return sql_reads.kept(connection, annotation_id)
+
+    def embedded_in(self, annotation_id: int) -> set[str]:
+        with self._database.reading() as connection:
+            return sql_annals.embedded_in(connection, annotation_id)
+
+    def amend(self, amendment: Amendment) -> int:
+        with self._database.writing() as connection:
+            return sql_annals.amend(connection, amendment)
+
+    def history(self, annotation_id: int) -> list[Edition]:
+        with self._database.reading() as connection:
+            return sql_annals.history(connection, annotation_id)

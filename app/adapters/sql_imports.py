@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from tempfile import TemporaryFile
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from app.adapters.sql_engine import batches
 from app.adapters.sql_tables import LARGEST_ID, import_rows, imports
-from app.domain.catalogue import Box, CaptureDate, DatePrecision, Sighting, Viewpoint
-from app.domain.errors import UnknownImport
+from app.disk import disk_errors
+from app.domain.catalogue import Sighting
+from app.domain.errors import Unavailable, UnknownImport
 from app.domain.ingestion import ImportReport, ImportState, RowState
+from app.domain.sightings import dump_sighting, load_sighting
 
 _SHOWN = 1000
+_COLUMNS = ("row", "source_id", "sighting")
 
 
-def waiting_rows(sightings: Sequence[Sighting]) -> list[dict[str, Any]]:
-    """Columns of the rows of an import before it has an id: made first, so that the transaction is short."""
-    return [
-        {"row": s.row, "source_id": s.source_id, "state": RowState.WAITING, "sighting": _dump(s)} for s in sightings
-    ]
+@contextmanager
+def spooled(sightings: Iterable[Sighting]) -> Iterator[Iterator[dict[str, Any]]]:
+    """Columns of the rows of an import before it has an id, on disk: made first, so that the transaction is short."""
+    with ExitStack() as stack:
+        with disk_errors("the disk is full: the import was not begun", _away):
+            spool = stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
+        for said in sightings:
+            line = json.dumps([said.row, said.source_id, dump_sighting(said)])
+            with disk_errors("the disk is full: the import was not begun", _away):
+                spool.write(line + "\n")
+        with disk_errors("the disk is full: the import was not begun", _away):
+            spool.seek(0)
+        yield (dict(zip(_COLUMNS, json.loads(line), strict=True), state=RowState.WAITING) for line in spool)
 
 
-def begin(connection: Connection, source: str, rows: Sequence[dict[str, Any]]) -> int:
+def begin(connection: Connection, source: str, rows: Iterable[dict[str, Any]]) -> int:
     """Record an import with all its rows; returns its id."""
     row = {"source": source, "state": ImportState.RUNNING, "started": _now()}
     import_id = int(connection.execute(insert(imports).values(row).returning(imports.c.id)).scalar_one())
@@ -49,7 +62,7 @@ def waiting(connection: Connection, import_id: int) -> list[Sighting]:
     query = select(import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting).where(
         import_rows.c.import_id == import_id, import_rows.c.state == RowState.WAITING
     )
-    return [_load(*row) for row in connection.execute(query.order_by(import_rows.c.row))]
+    return [load_sighting(*row) for row in connection.execute(query.order_by(import_rows.c.row))]
 
 
 def running(connection: Connection) -> list[int]:
@@ -82,9 +95,8 @@ def report(connection: Connection, import_id: int) -> ImportReport:
     row = require(connection, import_id)
     own = import_rows.c.import_id == import_id
     counts = select(import_rows.c.state, func.count()).where(own).group_by(import_rows.c.state)
-    refused = select(import_rows.c.row, import_rows.c.source_id, import_rows.c.reason).where(
-        own, import_rows.c.state == RowState.REFUSED
-    )
+    columns = (import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting, import_rows.c.reason)
+    refused = select(*columns).where(own, import_rows.c.state == RowState.REFUSED)
     return ImportReport(
         import_id=row.id,
         source=row.source,
@@ -93,8 +105,8 @@ def report(connection: Connection, import_id: int) -> ImportReport:
         finished=row.finished and row.finished.replace(tzinfo=UTC),
         rows={RowState(state): count for state, count in connection.execute(counts)},
         refused=tuple(
-            (line, source_id, reason or "")
-            for line, source_id, reason in connection.execute(refused.order_by(import_rows.c.row).limit(_SHOWN))
+            (load_sighting(line, source_id, said).line, source_id, reason or "")
+            for line, source_id, said, reason in connection.execute(refused.order_by(import_rows.c.row).limit(_SHOWN))
         ),
         reason=row.reason,
     )
@@ -104,31 +116,5 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _dump(sighting: Sighting) -> str:
-    taken, box = sighting.captured.taken, sighting.box
-    return json.dumps(
-        {
-            "path": sighting.path,
-            "viewpoint": sighting.viewpoint,
-            "taken": taken and taken.isoformat(),
-            "precision": sighting.captured.precision,
-            "individual": sighting.individual,
-            "encounter": sighting.encounter,
-            "box": box and [box.x, box.y, box.width, box.height],
-        }
-    )
-
-
-def _load(row: int, source_id: str, text: str) -> Sighting:
-    said = json.loads(text)
-    taken = datetime.fromisoformat(said["taken"]) if said["taken"] else None
-    return Sighting(
-        source_id=source_id,
-        path=said["path"],
-        viewpoint=Viewpoint(said["viewpoint"]),
-        captured=CaptureDate(taken, DatePrecision(said["precision"])),
-        individual=said["individual"],
-        encounter=said["encounter"],
-        box=Box(*said["box"]) if said["box"] else None,
-        row=row,
-    )
+def _away(why: str) -> Unavailable:
+    return Unavailable(f"the folder of temporary files does not answer: {why}")

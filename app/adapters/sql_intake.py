@@ -1,6 +1,7 @@
 """Taking rows of an import into the catalogue, a chunk at a time."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
@@ -8,19 +9,22 @@ from sqlalchemy import Connection, Table, bindparam, insert, select, update
 from app.adapters import sql_imports, sql_reads, sql_vectors
 from app.adapters.sql_engine import batches
 from app.adapters.sql_tables import annotations, encounters, images, individuals
-from app.domain.catalogue import Box, Image, Sighting, name_key
-from app.domain.conflicts import Ledger, Verdict
+from app.domain.catalogue import Box, DatePrecision, Image, Sighting, name_key
+from app.domain.conflicts import Held, Ledger, Verdict
+from app.domain.curation import Facts
 from app.domain.ensemble import Float32
 from app.domain.errors import SpaceMismatch
 from app.domain.ingestion import Embedded, RowState
 from app.domain.partition import UNDATED
 
+_EPOCH = datetime(1970, 1, 1)
 
-def conflicts(connection: Connection, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
-    """(row, column, reason) where sightings contradict the catalogue or each other."""
-    held = sql_reads.of_sources(connection, (s.source_id for s in sightings))
-    ledger = Ledger(held, sql_reads.known_names(connection, sightings))
-    return [(s.row, column, reason) for s in sightings for column, reason in ledger.conflicts(s)]
+
+def held(connection: Connection, sightings: Sequence[Sighting], sha256s: Iterable[str] = ()) -> Held:
+    """Annotations with the source ids of these rows or in these photographs, and the names that the rows use."""
+    found = {a.annotation_id: a for a in sql_reads.of_sources(connection, (said.source_id for said in sightings))}
+    found.update({a.annotation_id: a for a in sql_reads.of_photographs(connection, sha256s)})
+    return Held(list(found.values()), sql_reads.known_names(connection, sightings))
 
 
 def known(connection: Connection, sightings: Sequence[tuple[Sighting, str]]) -> set[int]:
@@ -43,7 +47,7 @@ def add(connection: Connection, import_id: int, rows: Sequence[Embedded], refuse
     ledger = _ledger(connection, [(row.sighting, row.image.sha256) for row in rows])
     judged = [(row, ledger.judge(row.sighting, row.image.sha256)) for row in rows]
     new = [row for row, verdict in judged if verdict.state is RowState.STORED]
-    ids = _insert(connection, import_id, new)
+    ids = _insert(connection, import_id, new, version)
     vectors = _vectors(connection, judged, ids)
     sql_vectors.store(connection, vectors, version)
     states = {row.sighting.row: (verdict.state, verdict.reason) for row, verdict in judged}
@@ -54,12 +58,8 @@ def add(connection: Connection, import_id: int, rows: Sequence[Embedded], refuse
 
 
 def _ledger(connection: Connection, rows: Sequence[tuple[Sighting, str]]) -> Ledger:
-    held = {a.annotation_id: a for a in sql_reads.of_sources(connection, (said.source_id for said, _ in rows))}
-    shown = {annotation.image.sha256 for annotation in held.values()}
-    held.update(
-        {a.annotation_id: a for a in sql_reads.of_photographs(connection, (sha for _, sha in rows if sha not in shown))}
-    )
-    return Ledger(held.values(), sql_reads.known_names(connection, [said for said, _ in rows]))
+    bearing = held(connection, [said for said, _ in rows], (sha256 for _, sha256 in rows))
+    return Ledger(bearing.annotations, bearing.names)
 
 
 def _vectors(
@@ -84,19 +84,20 @@ def _vectors(
     return [(spaces[name], annotation, vector) for (name, annotation), vector in lacking.items()]
 
 
-def _insert(connection: Connection, import_id: int, rows: Sequence[Embedded]) -> dict[str, int]:
+def _insert(connection: Connection, import_id: int, rows: Sequence[Embedded], version: int) -> dict[str, int]:
     """New annotations with what they refer to; their ids by source id."""
     said = [row.sighting for row in rows]
-    whales = {name_key(s.individual): {"name": s.individual} for s in reversed(said) if s.individual}
-    whale_ids = _ids(connection, individuals, "key", whales)
+    whale_ids = name_ids(connection, individuals, [s.individual for s in said if s.individual])
     owners = {name_key(s.encounter): whale_ids[name_key(s.individual)] for s in said if s.encounter and s.individual}
-    meetings = {name_key(s.encounter): {"name": s.encounter} for s in reversed(said) if s.encounter}
-    meeting_ids = _ids(connection, encounters, "key", meetings)
+    meeting_ids = name_ids(connection, encounters, [s.encounter for s in said if s.encounter])
     _own(connection, owners)
     image_ids = _ids(connection, images, "sha256", {row.image.sha256: _image(row.image) for row in rows})
     values = [
-        _annotation(row.sighting)
+        fact_columns(row.sighting)
         | {
+            "source_id": row.sighting.source_id,
+            "source_row": row.sighting.row,
+            "revision": version,
             "import_id": import_id,
             "image_id": image_ids[row.image.sha256],
             "individual_id": whale_ids[name_key(row.sighting.individual)] if row.sighting.individual else None,
@@ -105,6 +106,19 @@ def _insert(connection: Connection, import_id: int, rows: Sequence[Embedded]) ->
         for row in rows
     ]
     return dict(_returned(connection, annotations, "source_id", values))
+
+
+def name_ids(connection: Connection, table: Table, names: Sequence[str]) -> dict[str, int]:
+    """Database keys of individuals or encounters by ``name_key``; the first spelling of a new name stands for all.
+
+    A name that edits have left without any annotation is new.
+    """
+    wanted = {name_key(name): name for name in reversed(names)}
+    free = table.c.key == bindparam("wanted"), table.c.name != bindparam("spelled"), ~sql_reads.meant(table)
+    if wanted:
+        query = update(table).where(*free).values(name=bindparam("spelled"))
+        connection.execute(query, [{"wanted": key, "spelled": name} for key, name in wanted.items()])
+    return _ids(connection, table, "key", {key: {"name": name} for key, name in wanted.items()})
 
 
 def _ids(connection: Connection, table: Table, key: str, wanted: dict[str, dict[str, Any]]) -> dict[str, int]:
@@ -136,19 +150,22 @@ def _own(connection: Connection, owners: dict[str, int]) -> None:
 
 
 def _image(image: Image) -> dict[str, Any]:
-    return {"format": image.format, "width": image.width, "height": image.height, "byte_size": image.byte_size}
+    size = {"width": image.width, "height": image.height, "byte_size": image.byte_size}
+    return {"format": image.format, **size, "phash": image.phash}
 
 
-def _annotation(said: Sighting) -> dict[str, Any]:
+def fact_columns(said: Sighting | Facts) -> dict[str, Any]:
+    """Columns of what is said of an animal, but for the keys of its individual and encounter."""
     taken, day = said.captured.taken, said.captured.day
+    local = taken and taken.replace(tzinfo=None)
+    timed = local is not None and said.captured.precision is DatePrecision.SECOND
     return {
-        "source_id": said.source_id,
-        "source_row": said.row,
         "viewpoint": said.viewpoint,
-        "taken": taken and taken.replace(tzinfo=None),
+        "taken": local,
         "precision": said.captured.precision,
         "year": said.captured.year,
         "day": day.toordinal() if day else UNDATED,
+        "moment": int((local - _EPOCH).total_seconds()) if local and timed else None,
         **_box(said.box),
     }
 

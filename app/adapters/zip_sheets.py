@@ -13,8 +13,9 @@ from pathlib import Path
 from app.adapters.zip_directory import DEFLATED, MAX_RATIO, RATIO_FROM, Entry, read_directory
 from app.domain.catalogue import Sighting
 from app.domain.cells import shown
-from app.domain.errors import BadArchive, BadImage
-from app.domain.sheet import SHEET, latest_today, read_sightings, why
+from app.domain.errors import BadArchive, BadImage, Fault
+from app.domain.formats import Layout, SheetFormat
+from app.domain.sheet import SHEET, latest_today, sheet_layout, stream_sightings, why
 
 _CHUNK = 1 << 18
 # An archive may fill this share of the free disk at most; the catalogue needs room, too.
@@ -39,15 +40,17 @@ class ZipSheet:
                 self._entries = read_directory(descriptor, max_total=int(room))
         except OSError as error:
             raise BadArchive(f"{shown(path.name)} cannot be opened: {why(error)}") from error
-        self._folder = _folder(self._entries)
+        self._folder, name = _place(self._entries)
+        self._sheet = self._entries[self._folder + name]
 
-    def sightings(self) -> list[Sighting]:
-        try:
-            return read_sightings(
-                self._unpacked(self._entries[self._folder + SHEET]), absent=self._absent, today=latest_today()
-            )
-        except (OSError, ValueError) as error:
-            raise BadArchive(f"{SHEET} cannot be unpacked: {why(error)}") from error
+    def layout(self, wanted: SheetFormat | None = None) -> Layout:
+        with self._readable():
+            return sheet_layout(self._unpacked(self._sheet), wanted)
+
+    def sightings(self, wanted: SheetFormat | None = None) -> Iterator[Sighting | Fault]:
+        with self._readable():
+            rows = self._unpacked(self._sheet)
+            yield from stream_sightings(rows, absent=self._absent, today=latest_today(), wanted=wanted)
 
     def read(self, path: str) -> bytes:
         entry = self._entry(path)
@@ -59,6 +62,13 @@ class ZipSheet:
             return b"".join(self._unpacked(entry))
         except (OSError, ValueError) as error:
             raise BadImage(f"{shown(path)} cannot be unpacked: {why(error)}") from error
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise BadArchive(f"{shown(self._sheet.name)} cannot be unpacked: {why(error)}") from error
 
     def _absent(self, path: str) -> str | None:
         return None if self._entry(path) else "is not in the archive"
@@ -83,15 +93,24 @@ class ZipSheet:
             raise ValueError("it is damaged: size or checksum do not match")
 
 
-def _folder(entries: dict[str, Entry]) -> str:
-    """The folder of the one sheet: "" or "name/"; raises BadArchive when there is none or more than one."""
+def _place(entries: dict[str, Entry]) -> tuple[str, str]:
+    """The folder, "" or "name/", and the name of the sheet: metadata.csv, or else the only .csv of its folder.
+
+    Raises BadArchive when there is none or more than one.
+    """
     if SHEET in entries:
-        return ""
-    folders = [name.removesuffix(SHEET) for name in entries if name.count("/") == 1 and name.endswith(f"/{SHEET}")]
-    if len(folders) != 1:
-        what = "no" if not folders else "more than one"
-        raise BadArchive(f"the archive holds {what} {SHEET} at its top or in a top folder")
-    return folders[0]
+        return "", SHEET
+    high = [name for name in entries if name.count("/") <= 1]
+    found = [name for name in high if name.endswith(f"/{SHEET}")] or [
+        name for name in high if name.lower().endswith(".csv") and not name.rpartition("/")[2].startswith(".")
+    ]
+    if len(found) == 1:
+        folder, slash, name = found[0].rpartition("/")
+        return folder + slash, name
+    what = "more than one" if found else "no"
+    books = any(name.lower().endswith((".xlsx", ".xls")) for name in high)
+    hint = "; a spreadsheet (.xlsx, .xls) must be saved as CSV UTF-8 first" if books and not found else ""
+    raise BadArchive(f"the archive holds {what} sheet ({SHEET}) at its top or in a top folder{hint}")
 
 
 def _pieces(descriptor: int, entry: Entry) -> Iterator[bytes]:

@@ -14,6 +14,9 @@ MAX_PATH = 1_000
 FIRST_YEAR = 1900
 
 _VIEWPOINTS = {viewpoint.value: viewpoint for viewpoint in Viewpoint} | {"up": Viewpoint.TOP, "": Viewpoint.UNKNOWN}
+# The sides that a WBIA viewpoint is put together from: what is none of ours is held as unknown.
+_OTHER_SIDES = re.compile(r"(?=.)(up|down)?(front|back)?(left|right)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MOMENT = re.compile(
@@ -61,6 +64,20 @@ def parse_viewpoint(text: str) -> Viewpoint:
     if viewpoint is None:
         raise ValueError(f"{shown(text)} is not a viewpoint: top, left, right or unknown")
     return viewpoint
+
+
+def parse_side(text: str) -> Viewpoint:
+    """A viewpoint, where one of WBIA's others (front, backleft, down, ...) is unknown; raises ValueError."""
+    side = text.casefold()
+    return Viewpoint.UNKNOWN if side not in _VIEWPOINTS and _OTHER_SIDES.fullmatch(side) else parse_viewpoint(text)
+
+
+def parse_sha256(text: str) -> str | None:
+    """A SHA-256 as 64 hexadecimal digits; empty is None; raises ValueError."""
+    digits = text.casefold()
+    if digits and not _SHA256.fullmatch(digits):
+        raise ValueError(f"{shown(text)} is not a SHA-256: 64 hexadecimal digits")
+    return digits or None
 
 
 @lru_cache(maxsize=4_096)  # the rows of a survey share few days

@@ -6,12 +6,16 @@ A Catalogue method is one transaction, durable before it returns.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from app.domain.catalogue import Annotation, Box, Image, Individual, Sighting
+from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
+from app.domain.errors import Fault
+from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import Embedded, ImportReport, ImportState
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
@@ -113,6 +117,9 @@ class VectorIndex(Protocol):
 class VectorSource(Protocol):
     """What an index is built from; the catalogue fits it."""
 
+    def at_once(self) -> AbstractContextManager[VectorSource]:
+        """One state of it: whatever is read through the source that it gives belongs to one version."""
+
     def version(self) -> int:
         """The catalogue version: grows with every change."""
 
@@ -141,8 +148,8 @@ class Catalogue(VectorSource, Protocol):
     def annotations(self, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
         """Those annotations that exist, by id."""
 
-    def annotation_ids(self, source_ids: Iterable[str]) -> dict[str, int]:
-        """Those source ids that exist, with their annotation ids."""
+    def annotation_ids(self, source_ids: Iterable[str], *, removed: bool = False) -> dict[str, int]:
+        """Those source ids that exist, with their annotation ids; those of removed annotations when asked for."""
 
     def individuals(self, *, after: str = "", limit: int = 100) -> list[Individual]:
         """Individuals by name, those behind ``after``."""
@@ -159,11 +166,14 @@ class Catalogue(VectorSource, Protocol):
     def image_shas(self) -> Iterator[str]:
         """The SHA-256 of every image, streamed."""
 
-    def conflicts(self, sightings: Sequence[Sighting]) -> list[tuple[int, str, str]]:
-        """(row, column, reason) of sightings that contradict the catalogue, such as a name in another case."""
+    def held(self, sightings: Sequence[Sighting], sha256s: Sequence[str] = ()) -> Held:
+        """What these rows must agree with: annotations with their source ids or in these photographs, and names."""
 
-    def begin_import(self, source: str, sightings: Sequence[Sighting]) -> int:
-        """Record an import with all its rows as waiting; returns its id."""
+    def begin_import(self, source: str, sightings: Iterable[Sighting]) -> int:
+        """Record an import with all its rows as waiting; returns its id.
+
+        All of them or none: what ``sightings`` raises leaves nothing behind. They are taken one by one.
+        """
 
     def waiting(self, import_id: int) -> list[Sighting]:
         """The rows of an import that are still waiting, in order: what a resumed import has left to do."""
@@ -190,8 +200,13 @@ class Catalogue(VectorSource, Protocol):
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
         """Annotations that this active space serves but that lack a vector in it: a new ensemble must embed them."""
 
-    def add_vectors(self, space: str, vectors: Mapping[int, Float32]) -> None:
-        """Store vectors of annotations in an active space."""
+    def add_vectors(
+        self, space: str, vectors: Mapping[int, Float32], revisions: Mapping[int, int] | None = None
+    ) -> None:
+        """Store vectors of annotations in an active space.
+
+        With ``revisions`` an annotation that has another one by now is passed over: its vector shows what it was.
+        """
 
 
 class Blobs(Protocol):
@@ -222,8 +237,11 @@ class Blobs(Protocol):
 class Sheet(Protocol):
     """Rows of a metadata sheet beside its photographs, in a folder or an archive."""
 
-    def sightings(self) -> list[Sighting]:
-        """Every row; raises BadRows with all faults of the sheet."""
+    def layout(self, wanted: SheetFormat | None = None) -> Layout:
+        """How the sheet will be read, from its header alone; raises BadRows or BadArchive."""
+
+    def sightings(self, wanted: SheetFormat | None = None) -> Iterator[Sighting | Fault]:
+        """Every row, one after the other, as a sighting or as its faults; raises BadArchive."""
 
     def read(self, path: str) -> bytes:
         """The bytes of a photograph named by the sheet; raises BadImage when it is missing or too large."""
@@ -280,6 +298,9 @@ class ScenarioPacks(Protocol):
 
     def read(self, folder: Path) -> ScenarioPack:
         """A folder with query_scenarios.csv; raises BadScenario naming file and line."""
+
+    def write(self, folder: Path, pack: ScenarioPack) -> None:
+        """Write a pack into a folder in the contest's layout; raises StorageFull, Unavailable."""
 
     def read_predictions(self, path: Path) -> list[Prediction]:
         """The rows of a prediction file, in its order; raises BadScenario."""

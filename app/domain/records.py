@@ -16,6 +16,8 @@ MAX_LINE = 1_000_000
 MAX_COLUMNS = 1_000
 
 _BOM = b"\xef\xbb\xbf"
+# How a workbook begins: .xlsx is a ZIP, the older .xls a compound file.
+_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -79,6 +81,8 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
         text = line.removeprefix(_BOM) if number == 1 else line
         if number == 1 and text.startswith(_UTF16_MARKS):
             raise BadRows([Fault(1, "", "the sheet is UTF-16 text; save it as CSV UTF-8")])
+        if number == 1 and text.startswith(_WORKBOOKS):
+            raise BadRows([Fault(1, "", "this is a spreadsheet (.xlsx, .xls): save it as CSV UTF-8 and bring that")])
         if len(text) > MAX_LINE:
             raise BadRows([Fault(number, "", f"the line is longer than {MAX_LINE} bytes")])
         if b"\0" in text:

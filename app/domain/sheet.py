@@ -1,31 +1,31 @@
-"""A metadata sheet: the dialects that users bring, and how each of its rows becomes a sighting or faults.
+"""A metadata sheet: how each of its rows becomes a sighting or faults, one after the other, in bounded memory.
 
-Two dialects are told apart by their header. Columns that neither knows are left alone.
-
-=============  ===================================  =====================================
-what           contest                              wildlife-datasets
-=============  ===================================  =====================================
-source id      image_id                             image_id
-photograph     path                                 path
-individual     whale_id (optional)                  identity
-encounter      encounter_id (optional)              -
-viewpoint      viewpoint                            orientation (optional; "up" is top)
-date           date, timestamp (optional)           date (optional)
-box            bbox (optional)                      bbox (optional)
-=============  ===================================  =====================================
+What rows say about each other is for ``conflicts``; the kinds of sheet are in ``formats`` and ``wildbook``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from app.domain.catalogue import CaptureDate, Sighting, Viewpoint, name_key
-from app.domain.cells import finer, parse_box, parse_date, parse_name, parse_path, parse_viewpoint, shown
+from app.domain.catalogue import CaptureDate, Sighting, Viewpoint
+from app.domain.cells import (
+    finer,
+    parse_box,
+    parse_date,
+    parse_name,
+    parse_path,
+    parse_sha256,
+    parse_side,
+    parse_viewpoint,
+    shown,
+)
+from app.domain.conflicts import Held, KnownNames, Remembered, crosscheck
 from app.domain.errors import BadRows, Fault
-from app.domain.records import columns, missing_columns, ragged, records
+from app.domain.formats import Dialect, Layout, SheetFormat, dialect_of, flat_layout, format_of
+from app.domain.records import columns, ragged, records
+from app.domain.wildbook import Wildbook
 
 SHEET = "metadata.csv"
 MAX_FAULTS = 1_000
@@ -33,61 +33,53 @@ MAX_ROWS = 1_000_000
 
 _NOBODY = frozenset({"", "unknown"})
 
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """Where one kind of sheet keeps what; "" for what it has no column for."""
-
-    required: tuple[str, ...]
-    individual: str
-    viewpoint: str
-    encounter: str = ""
-    timestamp: str = ""
+Absent = Callable[[str], str | None]
+"""Tells why the photograph at a path cannot be used, None when it can."""
 
 
-CONTEST = Dialect(("image_id", "path", "viewpoint", "date"), "whale_id", "viewpoint", "encounter_id", "timestamp")
-WILDLIFE = Dialect(("image_id", "path", "identity"), "identity", "orientation")
+def sheet_layout(chunks: Iterable[bytes], wanted: SheetFormat | None = None) -> Layout:
+    """How a sheet given as bytes will be read; only its header is. Raises BadRows when that cannot be read."""
+    header = _header(records(chunks))
+    return _reader(header, wanted, lambda _: None, date.max).layout
 
 
-def dialect_of(names: Iterable[str]) -> Dialect:
-    """The dialect of a sheet with these column names; raises BadRows when they mix both or lack what is required."""
-    present = set(names)
-    both = [
-        Fault(1, theirs, f"the columns {ours!r} and {theirs!r} say the same thing in two dialects: leave one out")
-        for ours, theirs in (("whale_id", "identity"), ("viewpoint", "orientation"))
-        if {ours, theirs} <= present
-    ]
-    dialect = WILDLIFE if present & {"identity", "orientation"} else CONTEST
-    if faults := both + missing_columns(present, dialect.required):
-        raise BadRows(faults)
-    return dialect
+def stream_sightings(
+    chunks: Iterable[bytes], *, absent: Absent, today: date, wanted: SheetFormat | None = None
+) -> Iterator[Sighting | Fault]:
+    """Every row of a sheet given as bytes, as a sighting or as its faults; what ends the reading is the last fault.
 
-
-def read_sightings(chunks: Iterable[bytes], *, absent: Callable[[str], str | None], today: date) -> list[Sighting]:
-    """Every row of a sheet given as bytes; nothing is returned unless all rows are sound.
-
-    ``absent`` tells why the photograph at a path cannot be used, None when it can; dates after ``today`` are faults.
-    Raises BadRows with the first 1,000 faults and their true number.
+    Dates after ``today`` are faults. The format follows from the header unless one is ``wanted``.
     """
-    rows = records(chunks)
-    faults = Faults()
-    sightings: list[Sighting] = []
     try:
-        first = next(rows, None)
-        if first is None:
-            raise BadRows([Fault(1, "", "the sheet is empty")])
-        reading = _Reading(first[1], faults, absent, today)
+        rows = records(chunks)
+        header = _header(rows)
+        reader = _reader(header, wanted, absent, today)
+        count = 0
         for count, (row, cells) in enumerate(rows, start=1):
             if count > MAX_ROWS:
                 raise BadRows([Fault(row, "", f"more than {MAX_ROWS} rows")])
-            sighting = reading.sighting(row, cells)
-            if sighting is not None and not faults.total:
-                sightings.append(sighting)
+            fault = ragged(row, cells, header)
+            yield from [fault] if fault else reader(row, cells)
+        if not count:
+            raise BadRows([Fault(1, "", "the sheet has a header but no rows")])
     except BadRows as error:
-        faults.extend(error.faults)
+        yield from error.faults
+
+
+def read_sightings(chunks: Iterable[bytes], *, absent: Absent, today: date) -> list[Sighting]:
+    """Every row of a sheet at once, held against each other, too; for a training that needs them all.
+
+    Raises BadRows with the first 1,000 faults and their true number.
+    """
+    faults, sightings = Faults(), []
+    for said in stream_sightings(chunks, absent=absent, today=today):
+        if isinstance(said, Fault):
+            faults.extend([said])
+        else:
+            sightings.append(said)
+    found = crosscheck(sightings, Held([], KnownNames({}, {}, {})), Remembered())
+    faults.extend(Fault(said.line, column, reason) for said, column, reason in found)
     faults.raise_any()
-    if not sightings:
-        raise BadRows([Fault(1, "", "the sheet has a header but no rows")])
     return sightings
 
 
@@ -102,22 +94,24 @@ def why(error: Exception) -> str:
 
 
 class Faults:
-    """Faults as they are found: the first 1,000 are kept, all are counted."""
+    """Faults as they are found: the first 1,000 by row are kept, all are counted."""
 
     def __init__(self) -> None:
-        self.kept: list[Fault] = []
+        self._kept: list[Fault] = []
         self.total = 0
-
-    def add(self, row: int, column: str, reason: str) -> None:
-        """Count one fault."""
-        self.extend([Fault(row, column, reason)])
 
     def extend(self, faults: Iterable[Fault]) -> None:
         """Count several faults."""
         for fault in faults:
             self.total += 1
-            if len(self.kept) < MAX_FAULTS:
-                self.kept.append(fault)
+            self._kept.append(fault)
+            if len(self._kept) >= 2 * MAX_FAULTS:
+                self._kept = self.kept
+
+    @property
+    def kept(self) -> list[Fault]:
+        """The first 1,000, in the order of the sheet."""
+        return sorted(self._kept, key=lambda fault: fault.row)[:MAX_FAULTS]
 
     def raise_any(self) -> None:
         """Raise BadRows when there were any."""
@@ -125,91 +119,101 @@ class Faults:
             raise BadRows(self.kept, self.total)
 
 
-class _Reading:
-    """One pass over a sheet: remembers the ids and the spellings that it has met."""
+def _header(rows: Iterator[tuple[int, list[str]]]) -> list[str]:
+    first = next(rows, None)
+    if first is None:
+        raise BadRows([Fault(1, "", "the sheet is empty")])
+    return first[1]
 
-    def __init__(self, header: Sequence[str], faults: Faults, absent: Callable[[str], str | None], today: date) -> None:
-        self._header = header
-        self._faults = faults
-        self._absent = absent
-        self._today = today
-        positions = columns(header)
-        dialect = dialect_of(positions)
-        self._columns = {
-            field: (name, positions[name], parse)
-            for field, name, parse in (
-                ("source_id", "image_id", self._source_id),
-                ("path", "path", self._photograph),
-                ("viewpoint", dialect.viewpoint, parse_viewpoint),
-                ("captured", "date", self._date),
-                ("timestamp", dialect.timestamp, self._date),
-                ("individual", dialect.individual, self._individual),
-                ("encounter", dialect.encounter, self._encounter),
-                ("box", "bbox", parse_box),
-            )
-            if name in positions
-        }
-        self._timestamp = dialect.timestamp
-        self._rows: dict[str, int] = {}
-        self._individuals: dict[str, str] = {}
-        self._encounters: dict[str, str] = {}
-        self._row = 0
 
-    def sighting(self, row: int, cells: Sequence[str]) -> Sighting | None:
-        """The sighting of one record; None after noting its faults."""
-        self._row, before = row, self._faults.total
-        if fault := ragged(row, cells, self._header):
-            self._faults.extend([fault])
-            return None
-        found: dict[str, Any] = {"viewpoint": Viewpoint.UNKNOWN, "captured": CaptureDate()}
-        for field, (name, position, parse) in self._columns.items():
-            try:
-                found[field] = parse(cells[position].strip())
-            except ValueError as error:
-                self._faults.add(row, name, str(error))
-        if self._faults.total > before:
-            return None
-        return self._dated(row, found, found.pop("timestamp", CaptureDate()))
+class _Cells:
+    """What photographs and dates are held against while a sheet is read."""
 
-    def _dated(self, row: int, found: dict[str, Any], timestamp: CaptureDate) -> Sighting | None:
-        try:
-            found["captured"] = finer(found["captured"], timestamp)
-        except ValueError as error:
-            self._faults.add(row, self._timestamp, str(error))
-            return None
-        return Sighting(row=row, **found)
+    def __init__(self, absent: Absent, today: date) -> None:
+        self._absent, self._today = absent, today
 
-    def _source_id(self, text: str) -> str:
-        name = parse_name(text)
-        first = self._rows.setdefault(name, self._row)
-        if first != self._row:
-            raise ValueError(f"{shown(name)} appears already in row {first}")
-        return name
-
-    def _photograph(self, text: str) -> str:
+    def photograph(self, text: str) -> str:
         path = parse_path(text)
         if reason := self._absent(path):
             raise ValueError(f"{shown(path)} {reason}")
         return path
 
-    def _date(self, text: str) -> CaptureDate:
+    def day(self, text: str) -> CaptureDate:
         captured = parse_date(text)
         if captured.taken and captured.taken.date() > self._today:
             raise ValueError(f"{shown(text)} lies in the future")
         return captured
 
-    def _individual(self, text: str) -> str | None:
-        return _spelled(text, self._individuals)
 
-    def _encounter(self, text: str) -> str | None:
-        return _spelled(text, self._encounters)
+def _reader(header: Sequence[str], wanted: SheetFormat | None, absent: Absent, today: date) -> _Flat | _Lines:
+    positions, cells = columns(header), _Cells(absent, today)
+    chosen = wanted or format_of(positions)
+    if chosen is SheetFormat.WILDBOOK:
+        return _Lines(Wildbook(header, positions, cells.photograph), cells)
+    return _Flat(dialect_of(positions, chosen), header, positions, cells)
 
 
-def _spelled(text: str, known: dict[str, str]) -> str | None:
-    if text.casefold() in _NOBODY:
-        return None
-    name = parse_name(text)
-    first = known.setdefault(name_key(name), name)
-    if first != name:
-        raise ValueError(f"{shown(name)} differs from {shown(first)} only in case, spaces or Unicode form")
-    return first
+class _Lines:
+    """A sheet with several photographs a line."""
+
+    def __init__(self, wildbook: Wildbook, cells: _Cells) -> None:
+        self._wildbook, self._cells = wildbook, cells
+        self.layout = wildbook.layout
+
+    def __call__(self, row: int, cells: Sequence[str]) -> Iterator[Sighting | Fault]:
+        return self._wildbook(row, cells, self._cells.day)
+
+
+class _Flat:
+    """A sheet with one photograph a line."""
+
+    def __init__(self, dialect: Dialect, header: Sequence[str], positions: Mapping[str, int], cells: _Cells) -> None:
+        self.layout: Layout = flat_layout(dialect, header, positions)
+        side = parse_side if dialect.format is SheetFormat.MIEWID else parse_viewpoint
+        parsers: Mapping[str, Callable[[str], Any]] = {
+            "source_id": parse_name,
+            "path": cells.photograph,
+            "viewpoint": side,
+            "captured": cells.day,
+            "timestamp": cells.day,
+            "individual": _named,
+            "encounter": _named,
+            "sha256": parse_sha256,
+        }
+        self._columns = [
+            (field, name, positions[name], parsers[field])
+            for field, name in dialect.columns.items()
+            if name in positions
+        ]
+        self._box = [positions[name] for name in dialect.box if name in positions]
+        self._box_name = dialect.box[0]
+        self._timestamp = dialect.columns.get("timestamp", "")
+
+    def __call__(self, row: int, cells: Sequence[str]) -> Iterator[Sighting | Fault]:
+        found: dict[str, Any] = {"viewpoint": Viewpoint.UNKNOWN, "captured": CaptureDate()}
+        faults: list[Fault] = []
+        for field, name, position, parse in self._columns:
+            try:
+                found[field] = parse(cells[position].strip())
+            except ValueError as error:
+                faults.append(Fault(row, name, str(error)))
+        try:
+            box = " ".join(cells[position].strip() for position in self._box)
+            found["box"] = parse_box(box)
+        except ValueError as error:
+            faults.append(Fault(row, self._box_name, str(error)))
+        timestamp = found.pop("timestamp", CaptureDate())
+        try:
+            found["captured"] = finer(found["captured"], timestamp)
+        except ValueError as error:
+            faults.append(Fault(row, self._timestamp, str(error)))
+        if faults:
+            yield from faults
+            return
+        if "source_id" not in found:
+            found["source_id"] = f"{found['path']}#{box}" if box.strip() else found["path"]
+        yield Sighting(row=row, **found)
+
+
+def _named(text: str) -> str | None:
+    return None if text.casefold() in _NOBODY else parse_name(text)

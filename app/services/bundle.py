@@ -10,6 +10,7 @@ from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.match import Match
+from app.services.plan import Planning
 from app.services.reindex import Reindex
 
 
@@ -18,6 +19,7 @@ class Services:
     """Every use case, wired once in ``bootstrap``."""
 
     match: Match
+    planning: Planning
     ingest: Ingest
     evaluate: Evaluate
     browse: Browse

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from app.domain.catalogue import Image, Sighting
 from app.domain.ensemble import Float32
 from app.domain.errors import BadImage, TooLarge
 from app.domain.ingestion import Embedded
-from app.domain.photograph import Photograph
 from app.domain.ports import Catalogue, Embedder, Images, Sheet
+from app.services.opened import Opened, open_photograph
 
 # A chunk is one transaction and one round of fsync, of so many rows or bytes of originals; a batch is what is decoded
 # in memory at a time.
@@ -22,16 +21,6 @@ BATCH = 32
 
 Stopping = Callable[[], bool]
 """Asked between batches: once it says so, what is in memory is stored and the rest is left for another run."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Decoded:
-    """A row whose photograph is in memory."""
-
-    sighting: Sighting
-    content: bytes
-    sha256: str
-    photograph: Photograph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,27 +69,24 @@ class Chunks:
 
     def _decode(
         self, sheet: Sheet, part: Sequence[Sighting], stopping: Stopping
-    ) -> tuple[list[_Decoded], list[tuple[int, str]]]:
+    ) -> tuple[list[Opened], list[tuple[int, str]]]:
         batch, refused = [], []
         for sighting in part:
             if stopping():
                 break
             try:
-                content = sheet.read(sighting.path)
-                photograph = self.images.decode(content, whole=sighting.box is not None)
+                batch.append(open_photograph(sheet, self.images, sighting))
             except (BadImage, TooLarge) as error:
                 refused.append((sighting.row, str(error)))
-            else:
-                batch.append(_Decoded(sighting, content, hashlib.sha256(content).hexdigest(), photograph))
         return batch, refused
 
-    def _embed(self, batch: Sequence[_Decoded]) -> list[Embedded]:
+    def _embed(self, batch: Sequence[Opened]) -> list[Embedded]:
         known = self.catalogue.known([(decoded.sighting, decoded.sha256) for decoded in batch])
         fresh = [decoded for decoded in batch if decoded.sighting.row not in known]
         vectors = self._vectors(fresh)
         return [Embedded(d.sighting, _image(d), _of_row(vectors, d.sighting.row)) for d in batch]
 
-    def _vectors(self, fresh: Sequence[_Decoded]) -> Mapping[str, Mapping[int, Float32]]:
+    def _vectors(self, fresh: Sequence[Opened]) -> Mapping[str, Mapping[int, Float32]]:
         """Vectors by space name and row: each photograph in the spaces that serve its viewpoint."""
         found: dict[str, dict[int, Float32]] = {}
         for space in self.embedder.ensemble.spaces:
@@ -111,7 +97,7 @@ class Chunks:
         return found
 
 
-def _image(decoded: _Decoded) -> Image:
+def _image(decoded: Opened) -> Image:
     shot = decoded.photograph
     return Image(decoded.sha256, shot.format, shot.width, shot.height, len(decoded.content))
 

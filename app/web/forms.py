@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput
+from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
 from app.domain.profiles import PROFILES, REVIEW
 from app.services.match import MAX_CANDIDATES, GroupBy, MatchRequest
@@ -110,6 +111,7 @@ class ImportForm(Form):
     folder: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)] | None = Field(
         None, description="Instead of a ZIP: a folder under the service's import root, by name."
     )
+    format: SheetFormat | None = Field(None, description="The kind of sheet; by default what its header says.")
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.catalogue import DatePrecision, Viewpoint
+from app.domain.formats import SheetFormat
 from app.domain.ingestion import ImportState, RowState
 from app.services.match import GroupBy
 
@@ -172,21 +173,27 @@ class IndividualDetailAnswer(IndividualAnswer):
     seen: list[AnnotationAnswer]
 
 
-class PlanAnswer(Answer):
-    """What an import without fault would bring; nothing was written."""
-
-    rows: int
-    individuals: int
-    encounters: int
-    viewpoints: dict[Viewpoint, int]
-
-
 class RefusedRow(Answer):
     """A row whose photograph cannot be used."""
 
     row: int
     source_id: str
     reason: str
+
+
+class PlanAnswer(Answer):
+    """What an import of a sheet without fault would do; nothing was written."""
+
+    format: SheetFormat
+    ignored_columns: list[str] = Field(description="Columns that the catalogue has no place for.")
+    rows: int = Field(description="Photographs that the sheet tells of.")
+    individuals: int
+    encounters: int
+    viewpoints: dict[Viewpoint, int]
+    new: int = Field(description="Rows that would become annotations.")
+    unchanged: int = Field(description="Rows that the catalogue or an earlier row holds already.")
+    refused_rows: int = Field(description="Rows that would be refused; the others would be taken.")
+    refused: list[RefusedRow] = Field(description="At most 1,000.")
 
 
 class ImportAnswer(Answer):

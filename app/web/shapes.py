@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individual
+from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individual, Viewpoint
 from app.domain.ensemble import Ensemble
-from app.domain.ingestion import ImportReport, RowState
+from app.domain.ingestion import ImportReport, Plan, RowState, Trial
 from app.domain.profiles import Profile
-from app.services.ingest import Plan
 from app.services.match import Candidate, MatchRequest, MatchResult, Receipt
 from app.web import schemas
 
@@ -58,14 +57,19 @@ def individual_detail(individual: Individual, annotations: list[Annotation]) -> 
     )
 
 
-def plan_answer(plan: Plan) -> schemas.PlanAnswer:
-    """What a checked sheet would bring."""
-    viewpoints = [sighting.viewpoint for sighting in plan.sightings]
+def plan_answer(plan: Plan, trial: Trial) -> schemas.PlanAnswer:
+    """What a checked sheet would bring, row by row."""
     return schemas.PlanAnswer(
-        rows=len(plan.sightings),
-        individuals=len({s.individual for s in plan.sightings} - {None}),
-        encounters=len({s.encounter for s in plan.sightings} - {None}),
-        viewpoints={viewpoint: viewpoints.count(viewpoint) for viewpoint in sorted(set(viewpoints))},
+        format=plan.layout.format,
+        ignored_columns=list(plan.layout.ignored),
+        rows=plan.rows,
+        individuals=plan.individuals,
+        encounters=plan.encounters,
+        viewpoints={Viewpoint(name): count for name, count in plan.viewpoints.items()},
+        new=trial.new,
+        unchanged=trial.unchanged,
+        refused_rows=trial.refused_rows,
+        refused=[schemas.RefusedRow(row=row, source_id=name, reason=why) for row, name, why in trial.refused],
     )
 
 

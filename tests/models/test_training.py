@@ -96,8 +96,8 @@ def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_pa
     release_runs(runs, catalogue, tmp_path / "tiny", title, cache, ExportPlan(also_at=((64, 32),)))
     assert len(list((tmp_path / "tiny").glob("*.onnx"))) == 1  # two members, one file
     services = bootstrap(Settings(data=tmp_path / "data", ensemble=str(tmp_path / "tiny"), threads=1))
-    plan = services.ingest.plan(f"path:{catalogue.resolve()}")
-    services.ingest.run(services.ingest.begin(plan))
+    plan = services.planning.plan(f"path:{catalogue.resolve()}")
+    services.ingest.run(services.planning.begin(plan))
     result = services.match(MatchRequest(photograph=(catalogue / "a2-1.jpg").read_bytes(), viewpoint=Viewpoint.TOP))
     best = result.candidates[0]
     assert best.annotation.source_id == "a2-1"

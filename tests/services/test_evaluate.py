@@ -85,7 +85,7 @@ def test_other_boxes_of_the_same_photograph_are_passed_over(world):
     boxes = [sighting(90 + i, f"calf{i}", path="group.png", box=Box(i, 0, 20, 20)) for i in range(25)]
     world.opened["folder:group"] = type(world.opened["folder:survey"])(boxes, {"group.png": photo(50)})
     ingest = world.services.ingest
-    ingest.run(ingest.begin(ingest.plan("folder:group")))
+    ingest.run(world.begin("folder:group"))
     gallery = tuple(one.source_id for one in boxes) + tuple(f"image{row:03}" for row in range(2, 14))
     scenario = Scenario("s", (Query("q", boxes[0].source_id),), gallery)
     rows = world.services.evaluate(ScenarioPack((scenario,))).predictions

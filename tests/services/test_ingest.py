@@ -3,21 +3,15 @@
 import pytest
 from structlog.testing import capture_logs
 
-from app.domain.catalogue import Box
 from app.domain.errors import (
     BadArchive,
-    BadFormat,
-    BadRows,
     CatalogueUnavailable,
-    ModelUnavailable,
-    SpaceMismatch,
     StorageFull,
     UnknownImport,
 )
 from app.domain.ingestion import ImportState, RowState
 from app.services import chunks
-from app.services import ingest as module
-from tests.fakes import FakeSheet, World, one_space, photo, sighting
+from tests.fakes import FakeSheet, World, photo, sighting
 
 
 def given(world: World, count: int, *, source: str = "folder:survey") -> FakeSheet:
@@ -37,7 +31,7 @@ def test_an_import_ends_with_every_row_indexed(world):
     """After a run all rows are indexed, all originals stored, and the index holds what the catalogue holds."""
     given(world, 5)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
     assert ingest.unfinished() == [import_id]
     report = ingest.run(import_id)
     assert (report.state, dict(report.rows)) == (ImportState.DONE, {RowState.INDEXED: 5})
@@ -54,48 +48,6 @@ def test_importing_again_adds_nothing(world):
     again = world.bring(sheet.rows, list(sheet.photographs.values()))
     assert dict(world.services.ingest.report(again).rows) == {RowState.UNCHANGED: 5}
     assert (world.catalogue.version(), world.embedder.seen) == before
-
-
-def test_every_fault_is_told_before_anything_is_written(world):
-    """Missing, broken and contradicting rows are told together, in the order of the sheet."""
-    sheet = given(world, 3)
-    world.bring(sheet.rows, list(sheet.photographs.values()))
-    version = world.catalogue.version()
-    rows = [
-        sighting(2, "WHALE2x", source_id="image002"),
-        sighting(3, path="absent.png", source_id="new3"),
-        sighting(4, path="broken.png", source_id="new4"),
-        sighting(5, path="boxed.png", source_id="new5", box=Box(40, 0, 20, 20)),
-    ]
-    photographs = {"002.png": photo(2), "broken.png": b"GIF", "boxed.png": photo(5)}
-    world.opened["folder:bad"] = FakeSheet(rows, photographs)
-    with pytest.raises(BadRows) as caught:
-        world.services.ingest.plan("folder:bad")
-    assert [(fault.row, fault.column) for fault in caught.value.faults] == [
-        (2, "whale_id"),
-        (3, "path"),
-        (4, "path"),
-        (5, "path"),
-    ]
-    assert world.catalogue.version() == version
-
-
-def test_shown_faults_are_cut_short_but_counted(world, monkeypatch):
-    """A sheet with too many faults to show says how many there are."""
-    monkeypatch.setattr(module, "_SHOWN_FAULTS", 2)
-    world.opened["folder:bad"] = FakeSheet([sighting(row) for row in range(2, 7)], {})
-    with pytest.raises(BadRows) as caught:
-        world.services.ingest.plan("folder:bad")
-    assert (len(caught.value.faults), caught.value.total) == (2, 5)
-
-
-def test_a_dry_run_decodes_whole_photographs(world):
-    """What only shows when every pixel is read is a fault of a dry run; the quick check looks at headers."""
-    torn = photo(2, kind="JPEG")[:-200]
-    world.opened["folder:torn"] = FakeSheet([sighting(2)], {"002.png": torn})
-    assert len(world.services.ingest.plan("folder:torn").sightings) == 1
-    with pytest.raises(BadRows, match="row 2, column path"):
-        world.services.ingest.plan("folder:torn", decode=True)
 
 
 def test_one_bad_photograph_stops_nothing(world):
@@ -116,7 +68,7 @@ def test_progress_counts_final_rows_over_all_rows(world, monkeypatch):
     given(world, 11)
     ingest = world.services.ingest
     steps = []
-    ingest.run(ingest.begin(ingest.plan("folder:survey")), lambda done, total: steps.append((done, total)))
+    ingest.run(world.begin("folder:survey"), lambda done, total: steps.append((done, total)))
     assert steps == [(0, 11), (4, 11), (8, 11), (11, 11)]
     assert len(world.index.current().gallery) == 11
 
@@ -127,7 +79,7 @@ def test_a_stopped_import_goes_on_where_it_was(world, monkeypatch):
     monkeypatch.setattr(chunks, "BATCH", 2)
     given(world, 6)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
 
     def killed(done: int, _: int) -> None:
         if done == 4:
@@ -163,7 +115,7 @@ def test_what_is_away_for_a_while_leaves_the_import_running(world, monkeypatch, 
     """Nothing is lost or given up: once the part is back, a second run finishes the import."""
     given(world, 3)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
     monkeypatch.setattr(getattr(world, port), method, fault)
     with pytest.raises(error):
         ingest.run(import_id)
@@ -191,7 +143,7 @@ def test_what_cannot_mend_itself_fails_the_import(world, monkeypatch, port, meth
     """The import says why, its rows still wait, and it is not taken up again: a bug must not be met at every start."""
     given(world, 3)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
     monkeypatch.setattr(type(getattr(world, port)), method, lambda _, *given: fault(*given))
     with pytest.raises(error):
         ingest.run(import_id)
@@ -205,7 +157,7 @@ def test_the_first_reason_is_logged_when_the_failure_cannot_be_recorded(world, m
     """The catalogue may be what is broken: what went wrong before is in the log all the same, with its traceback."""
     given(world, 1)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
     monkeypatch.setattr(world.blobs, "put_all", broken)
     monkeypatch.setattr(world.catalogue, "finish_import", away)
     with capture_logs() as logs, pytest.raises(CatalogueUnavailable):
@@ -217,7 +169,7 @@ def test_an_import_that_has_ended_is_left_as_it_is(world):
     """A second run neither opens the sheet, which may be gone, nor changes the outcome."""
     given(world, 2)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
     report = ingest.run(import_id)
     del world.opened["folder:survey"]
     assert ingest.run(import_id) == report
@@ -228,7 +180,7 @@ def test_a_stop_stores_what_is_in_memory_and_leaves_the_rest(world, monkeypatch)
     monkeypatch.setattr(chunks, "BATCH", 2)
     given(world, 9)
     ingest = world.services.ingest
-    import_id = ingest.begin(ingest.plan("folder:survey"))
+    import_id = world.begin("folder:survey")
     report = ingest.run(import_id, stopping=lambda: world.embedder.seen >= 4)
     assert (report.state, report.rows[RowState.STORED]) == (ImportState.RUNNING, world.embedder.seen)
     assert 4 <= world.embedder.seen < 9
@@ -240,7 +192,7 @@ def test_a_stop_before_the_first_batch_decodes_nothing(world):
     """Every row still waits."""
     given(world, 3)
     ingest = world.services.ingest
-    report = ingest.run(ingest.begin(ingest.plan("folder:survey")), stopping=lambda: True)
+    report = ingest.run(world.begin("folder:survey"), stopping=lambda: True)
     assert (report.state, dict(report.rows)) == (ImportState.RUNNING, {RowState.WAITING: 3})
 
 
@@ -259,7 +211,7 @@ def test_originals_are_stored_by_the_chunk_within_bounds(world, monkeypatch, mos
 
     monkeypatch.setattr(world.blobs, "put_all", counted)
     ingest = world.services.ingest
-    ingest.run(ingest.begin(ingest.plan("folder:survey")))
+    ingest.run(world.begin("folder:survey"))
     assert rounds == sizes
 
 
@@ -274,47 +226,15 @@ def test_no_row_speaks_of_an_original_that_is_not_stored(world, monkeypatch):
 
     monkeypatch.setattr(world.catalogue, "add", looking)
     ingest = world.services.ingest
-    ingest.run(ingest.begin(ingest.plan("folder:survey")))
+    ingest.run(world.begin("folder:survey"))
     assert held == [True] * 3
-
-
-def test_a_plan_tells_how_far_it_is(world):
-    """One step for each photograph that was read, good or bad."""
-    sheet = given(world, 3)
-    sheet.photographs["003.png"] = b"GIF"
-    steps = []
-    with pytest.raises(BadRows):
-        world.services.ingest.plan("folder:survey", progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 3), (2, 3), (3, 3)]
-
-
-def test_an_import_does_not_begin_without_its_ensemble(world):
-    """Rows are not recorded while there is nothing to embed them with."""
-    given(world, 1)
-    plan = world.services.ingest.plan("folder:survey")
-    world.embedder.broken = "a member is missing"
-    with pytest.raises(ModelUnavailable):
-        world.services.ingest.begin(plan)
-    assert world.services.ingest.unfinished() == []
-
-
-def test_an_import_never_mixes_ensembles(world):
-    """New rows beside annotations of another ensemble would be all that a search finds: reindex comes first."""
-    world.bring([sighting(90, "whale9")], [photo(9)], "folder:before")
-    given(world, 1)
-    world.embedder.loaded = one_space(size=5)
-    plan = world.services.ingest.plan("folder:survey")
-    with pytest.raises(SpaceMismatch, match="reindex"):
-        world.services.ingest.begin(plan)
-    world.services.reindex()
-    assert world.services.ingest.begin(plan)
 
 
 def test_an_import_without_rows_is_done_at_once(world):
     """A sheet that holds only its header is no fault."""
     given(world, 0)
     ingest = world.services.ingest
-    assert ingest.run(ingest.begin(ingest.plan("folder:survey"))).total == 0
+    assert ingest.run(world.begin("folder:survey")).total == 0
 
 
 def test_an_unknown_import_is_told(world):
@@ -332,10 +252,3 @@ def test_a_photograph_that_no_space_serves_is_stored_without_a_vector():
     import_id = world.bring([sighting(2, "a", viewpoint=Viewpoint.RIGHT)], [photo(1)])
     assert dict(world.services.ingest.report(import_id).rows) == {RowState.INDEXED: 1}
     assert not world.index.current().vectors("body", world.index.current().gallery.annotation).any()
-
-
-def test_what_the_sheet_cannot_read_is_no_photograph(world):
-    """The reason names the fault of the file, not of the service."""
-    world.opened["folder:text"] = FakeSheet([sighting(2)], {"002.png": b"text"})
-    with pytest.raises(BadRows, match=BadFormat("not a photograph").args[0]):
-        world.services.ingest.plan("folder:text")

@@ -15,8 +15,7 @@ def uploaded(world: World) -> int:
     """An upload of one new whale that was begun as an import; returns its id."""
     rows = [sighting(50, "whale9")]
     world.opened["upload:1"] = FakeSheet(rows, {rows[0].path: photo(9)})
-    ingest = world.services.ingest
-    return ingest.begin(ingest.plan("upload:1"))
+    return world.begin("upload:1")
 
 
 def started(world: World) -> TestClient:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Response
@@ -9,7 +11,6 @@ from fastapi.responses import JSONResponse
 
 from app.domain import errors
 from app.services.bundle import Services
-from app.services.ingest import Plan
 from app.web import shapes
 from app.web.door import TheDoor, TheServices
 from app.web.forms import LARGEST_ID, ImportForm, no_repeats
@@ -48,11 +49,15 @@ def begin_import(
     and reason, and nothing is written. Then the import runs beside the requests: follow the `Location`. Importing the
     same again adds nothing.
     """
-    source, plan = _plan(form, door.services)
+    source = _source(form, door.services)
+    planning = door.services.planning
     if form.dry_run:
-        door.services.uploads.discard(source)
-        return JSONResponse(shapes.plan_answer(plan).model_dump(mode="json"))
-    import_id = _begin(source, plan, door.services)
+        with _kept(source, door.services, always=False):
+            plan = planning.plan(source, form.format)
+            answer = shapes.plan_answer(plan, planning.try_out(plan))
+        return JSONResponse(answer.model_dump(mode="json"))
+    with _kept(source, door.services, always=True):
+        import_id = planning.begin(planning.plan(source, form.format))
     door.upkeep.submit_import(import_id)
     response.headers["Location"] = f"/imports/{import_id}"
     return shapes.import_answer(door.services.ingest.report(import_id))
@@ -64,21 +69,20 @@ def import_report(import_id: Annotated[int, Path(ge=1, le=LARGEST_ID)], services
     return shapes.import_answer(services.ingest.report(import_id))
 
 
-def _plan(form: ImportForm, services: Services) -> tuple[str, Plan]:
-    """The source and its checked sheet; an upload that cannot be used is forgotten."""
+def _source(form: ImportForm, services: Services) -> str:
+    """The name under which an import remembers what it was given; an upload is kept first."""
     if (form.archive is None) == (form.folder is None):
         raise errors.InvalidInput("give either an archive or a folder")
-    source = services.uploads.store(form.archive.file) if form.archive else f"folder:{form.folder}"
+    return services.uploads.store(form.archive.file) if form.archive else f"folder:{form.folder}"
+
+
+@contextmanager
+def _kept(source: str, services: Services, *, always: bool) -> Iterator[None]:
+    """An upload that no import will need is forgotten: one that cannot be used, and that of a dry run."""
     try:
-        return source, services.ingest.plan(source, decode=form.dry_run)
+        yield
     except errors.ResightError:
         services.uploads.discard(source)
         raise
-
-
-def _begin(source: str, plan: Plan, services: Services) -> int:
-    try:
-        return services.ingest.begin(plan)
-    except errors.ResightError:
+    if not always:
         services.uploads.discard(source)
-        raise
