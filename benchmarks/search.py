@@ -38,7 +38,7 @@ class Survey:
         ids = np.arange(1, count + 1)
         years = rng.integers(YEARS.start, YEARS.stop, count)
         viewpoints = np.array([VIEWPOINTS.index(side) for side in SIDES])[rng.integers(0, len(SIDES), count)]
-        self.columns = Gallery(ids, ids, ids, ids, viewpoints, years, years * 365)
+        self.columns = Gallery(ids, ids, ids, ids, viewpoints, years, years * 365, ids * 0, ids)
 
     def version(self) -> int:
         return 1

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +48,9 @@ class FakeSource:
         old = self.shown[annotation]
         self.put(Shown(annotation, old.vectors, viewpoint, year, old.individual))
 
+    def at_once(self) -> AbstractContextManager["FakeSource"]:
+        return nullcontext(self)
+
     def version(self) -> int:
         return self.edits
 
@@ -73,6 +77,8 @@ class FakeSource:
             viewpoint=np.array([VIEWPOINTS.index(one.viewpoint) for one in shown], dtype=np.int64),
             year=years,
             day=years * 365,
+            phash=ids * 0,
+            fold=ids,
         )
 
     def _of(self, shown: Shown) -> Iterable[str]:
@@ -122,6 +128,10 @@ class NumpySnapshot:
     """The Snapshot port by brute force: every cosine is computed, the best are sorted out."""
 
     def __init__(self, generation: int, source: VectorSource) -> None:
+        with source.at_once() as state:
+            self._read(generation, state)
+
+    def _read(self, generation: int, source: VectorSource) -> None:
         self.generation = generation
         self.catalogue_version = source.version()
         self.gallery = source.gallery()

@@ -21,7 +21,6 @@ from app.domain.partition import Gallery, Int64
 from app.domain.ports import VectorSource
 from app.failpoints import reach
 
-_ATTEMPTS = 8
 _ID_BYTES, _NUMBER_BYTES = 8, 4
 
 
@@ -36,8 +35,7 @@ class _Wanted:
     @staticmethod
     def by(source: VectorSource) -> _Wanted:
         version, spaces = source.version(), dict(source.fingerprints())
-        # A space may go between the two calls; the version has then changed and everything is read again.
-        stamps = [Stamp(p, spaces.get(p.space, ""), signature) for p, signature in source.signatures().items()]
+        stamps = [Stamp(p, spaces[p.space], signature) for p, signature in source.signatures().items()]
         return _Wanted(version, spaces, tuple(sorted(stamps)))
 
 
@@ -58,20 +56,22 @@ class FaissIndex:
         return self._current
 
     def refresh(self, source: VectorSource) -> FaissSnapshot:
+        asked, before = source.version(), self._current
         with self._folder.writing():
-            for _ in range(_ATTEMPTS):
-                wanted, gallery = _Wanted.by(source), source.gallery()
-                partitions = self._partitions(source, wanted, gallery)
-                # Only what was read of one catalogue version may become a generation.
-                if source.version() == wanted.version:
-                    return self._swapped(wanted, gallery, partitions)
-        raise IndexUnavailable("the catalogue kept changing while its index was built; try again")
+            current = self._current
+            # While this one waited another refresh may have begun and ended: then it holds all that was there to hold.
+            if current is not None and current is not before and current.catalogue_version >= asked:
+                return current
+            with source.at_once() as state:
+                wanted, gallery = _Wanted.by(state), state.gallery()
+                partitions = self._partitions(state, wanted, gallery)
+            return self._swapped(wanted, gallery, partitions)
 
     def verify(self, source: VectorSource) -> list[str]:
         if not self._folder.exists():
             return ["the index folder is missing"]
-        with self._folder.reading():
-            return list(self._faults(source))
+        with self._folder.reading(), source.at_once() as state:
+            return list(self._faults(state))
 
     def _partitions(self, source: VectorSource, wanted: _Wanted, gallery: Gallery) -> tuple[FaissPartition, ...]:
         """Keep what is intact and current, in memory or on disk; build and store the rest."""

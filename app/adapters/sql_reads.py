@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, distinct, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, case, distinct, exists, func, select
 
 from app.adapters.sql_engine import batches
 from app.adapters.sql_tables import LARGEST_ID, annotations, encounters, images, individuals
@@ -19,11 +19,11 @@ from app.domain.catalogue import (
     name_key,
 )
 from app.domain.conflicts import KnownNames
-from app.domain.errors import BadScope, UnknownIndividual
+from app.domain.errors import BadScope, UnknownAnnotation, UnknownIndividual
 
 AnyRow = Row[*tuple[Any, ...]]
 
-_IMAGE = (images.c.sha256, images.c.format, images.c.width, images.c.height, images.c.byte_size)
+_IMAGE = (images.c.sha256, images.c.format, images.c.width, images.c.height, images.c.byte_size, images.c.phash)
 _ANNOTATION = (
     select(
         annotations.c.id,
@@ -36,6 +36,8 @@ _ANNOTATION = (
         annotations.c.box_y,
         annotations.c.box_width,
         annotations.c.box_height,
+        annotations.c.revision,
+        annotations.c.removed,
         individuals.c.name,
         encounters.c.name,
         *_IMAGE,
@@ -53,65 +55,86 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> list[Annotat
 
 
 def by_ids(connection: Connection, annotation_ids: Iterable[int]) -> dict[int, Annotation]:
-    """Those annotations that exist, by id."""
+    """Those annotations that exist and were not removed, by id."""
     wanted = {number for number in annotation_ids if 0 < number <= LARGEST_ID}
-    return {a.annotation_id: a for batch in batches(wanted) for a in find(connection, annotations.c.id.in_(batch))}
+    found = (a for batch in batches(wanted) for a in find(connection, annotations.c.id.in_(batch)))
+    return {a.annotation_id: a for a in found if not a.removed}
 
 
-def ids_of(connection: Connection, source_ids: Iterable[str]) -> dict[str, int]:
-    """Those source ids that exist, with their annotation ids."""
+def kept(connection: Connection, annotation_id: int) -> Annotation:
+    """One annotation, be it removed; raises UnknownAnnotation."""
+    in_range = 0 < annotation_id <= LARGEST_ID
+    found = find(connection, annotations.c.id == annotation_id) if in_range else []
+    if not found:
+        raise UnknownAnnotation(f"no annotation has the id {annotation_id}")
+    return found[0]
+
+
+def ids_of(connection: Connection, source_ids: Iterable[str], *, removed: bool) -> dict[str, int]:
+    """Those source ids that exist, or were removed, with their annotation ids."""
     known: dict[str, int] = {}
     for batch in batches(set(source_ids)):
-        query = select(annotations.c.source_id, annotations.c.id).where(annotations.c.source_id.in_(batch))
+        query = select(annotations.c.source_id, annotations.c.id)
+        query = query.where(annotations.c.source_id.in_(batch), annotations.c.removed == removed)
         known.update((source_id, number) for source_id, number in connection.execute(query))
     return known
 
 
 def of_sources(connection: Connection, source_ids: Iterable[str]) -> Iterator[Annotation]:
-    """Annotations with one of these source ids."""
+    """Annotations with one of these source ids, removed ones too."""
     for batch in batches(set(source_ids)):
         yield from find(connection, annotations.c.source_id.in_(batch))
 
 
 def of_photographs(connection: Connection, sha256s: Iterable[str]) -> Iterator[Annotation]:
-    """Annotations in one of these photographs."""
+    """Annotations in one of these photographs, removed ones too."""
     for batch in batches(set(sha256s)):
         yield from find(connection, images.c.sha256.in_(batch))
 
 
 def known_names(connection: Connection, sightings: Iterable[Sighting]) -> KnownNames:
-    """The names in these sightings that the catalogue holds, perhaps under another spelling."""
+    """The names in these sightings that the catalogue holds, perhaps under another spelling.
+
+    A name that edits have left without any annotation, be it a removed one, is free again.
+    """
     sightings = list(sightings)
     whales = {name_key(s.individual) for s in sightings if s.individual}
     meetings = {name_key(s.encounter) for s in sightings if s.encounter}
     spelled: dict[str, str] = {}
     for batch in batches(whales):
-        query = select(individuals.c.key, individuals.c.name).where(individuals.c.key.in_(batch))
+        query = select(individuals.c.key, individuals.c.name).where(individuals.c.key.in_(batch), meant(individuals))
         spelled.update((key, name) for key, name in connection.execute(query))
     met: dict[str, str] = {}
     owners: dict[str, str] = {}
     for batch in batches(meetings):
         owned = select(encounters.c.key, encounters.c.name, individuals.c.name).outerjoin(individuals)
-        for key, name, owner in connection.execute(owned.where(encounters.c.key.in_(batch))):
+        for key, name, owner in connection.execute(owned.where(encounters.c.key.in_(batch), meant(encounters))):
             met[key] = name
             if owner is not None:
                 owners[key] = owner
     return KnownNames(spelled, met, owners)
 
 
+def meant(table: Table) -> ColumnElement[bool]:
+    """Whether an annotation, be it removed, names this individual or encounter: no edit has left it behind."""
+    own = annotations.c.individual_id if table is individuals else annotations.c.encounter_id
+    return exists().where(own == table.c.id)
+
+
 def page(connection: Connection, after: str, limit: int) -> list[Individual]:
     """Individuals by name, those behind ``after``."""
-    behind = select(individuals.c.id).where(individuals.c.name > after).order_by(individuals.c.name).limit(limit)
+    seen = exists().where(annotations.c.individual_id == individuals.c.id, ~annotations.c.removed)
+    behind = select(individuals.c.id).where(individuals.c.name > after, seen).order_by(individuals.c.name).limit(limit)
     return [_individual(row) for row in connection.execute(_counted(individuals.c.id.in_(behind)))]
 
 
 def individual(connection: Connection, name: str) -> tuple[Individual, list[Annotation]]:
     """One individual, in any spelling, with its annotations by date, undated ones last."""
     row = connection.execute(_counted(individuals.c.key == name_key(name))).one_or_none()
-    if row is None:
+    if row is None or not row[1]:
         raise UnknownIndividual(f"no individual is called {name!r}")
     order = (annotations.c.taken.is_(None), annotations.c.taken, annotations.c.id)
-    own = _ANNOTATION.where(individuals.c.key == name_key(name)).order_by(*order)
+    own = _ANNOTATION.where(individuals.c.key == name_key(name), ~annotations.c.removed).order_by(*order)
     return _individual(row), [_annotation(found) for found in connection.execute(own)]
 
 
@@ -159,7 +182,7 @@ def _counted(condition: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
             func.max(annotations.c.taken),
             *shown,
         )
-        .outerjoin(annotations, annotations.c.individual_id == individuals.c.id)
+        .outerjoin(annotations, and_(annotations.c.individual_id == individuals.c.id, ~annotations.c.removed))
         .where(condition)
         .group_by(individuals.c.id, individuals.c.name)
         .order_by(individuals.c.name)
@@ -174,7 +197,7 @@ def _individual(row: AnyRow) -> Individual:
 
 def _annotation(row: AnyRow) -> Annotation:
     number, source_id, viewpoint, taken, precision, box_key, *rest = row
-    x, y, width, height, whale, meeting, *stored = rest
+    x, y, width, height, revision, removed, whale, meeting, *stored = rest
     return Annotation(
         annotation_id=number,
         source_id=source_id,
@@ -184,4 +207,6 @@ def _annotation(row: AnyRow) -> Annotation:
         individual=whale,
         encounter=meeting,
         box=Box(x, y, width, height) if box_key else None,
+        revision=revision,
+        removed=removed,
     )

@@ -156,6 +156,19 @@ annotation_history = Table(
     _one_of("action", Action),
 )
 
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("profile", String, nullable=False),
+    Column("profile_sha256", String(64), nullable=False),
+    Column("catalogue_version", Integer),  # of the catalogue that it was fitted to
+    Column("made", DateTime, nullable=False),  # UTC
+    Column("content", Text, nullable=False),  # JSON: curves, their proof and the meter
+    Index(None, "manifest_sha256", "profile_sha256", "id"),
+)
+
 spaces = Table(
     "spaces",
     metadata,

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Select, case, delete, func, insert, select, u
 
 from app.adapters import sql_reads
 from app.adapters.sql_engine import batches
-from app.adapters.sql_tables import annotations, catalogue_version, embeddings, spaces
+from app.adapters.sql_tables import annotations, catalogue_version, embeddings, images, spaces
 from app.domain.catalogue import Annotation, Viewpoint
+from app.domain.duplicates import FLAT, UNTIMED, gallery_of
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import SpaceMismatch, UnknownAnnotation
 from app.domain.partition import NOBODY, VIEWPOINTS, Gallery, Int64, Partition
@@ -56,10 +57,14 @@ def active(connection: Connection) -> dict[str, StoredSpace]:
 
 def active_space(connection: Connection, name: str) -> StoredSpace:
     """One active space; raises SpaceMismatch for any other name."""
-    stored = active(connection).get(name)
-    if stored is None:
+    return known_space(active(connection), name)
+
+
+def known_space(spaces: Mapping[str, StoredSpace], name: str) -> StoredSpace:
+    """One of these active spaces; raises SpaceMismatch for any other name."""
+    if name not in spaces:
         raise SpaceMismatch(f"{name!r} is not an active space")
-    return stored
+    return spaces[name]
 
 
 def use(connection: Connection, wanted: Sequence[ActiveSpace]) -> None:
@@ -106,11 +111,19 @@ def store(connection: Connection, rows: Sequence[tuple[StoredSpace, int, Float32
         )
 
 
-def replace(connection: Connection, name: str, vectors: Mapping[int, Float32]) -> None:
-    """Store vectors of annotations in an active space, in place of any that are there."""
+def replace(
+    connection: Connection, name: str, vectors: Mapping[int, Float32], revisions: Mapping[int, int] | None
+) -> None:
+    """Store vectors of annotations in an active space, in place of any that are there.
+
+    With ``revisions`` those that were changed or removed meanwhile are passed over.
+    """
     stored = active_space(connection, name)
     number = version(connection, lock=True) + 1
-    if stray := sorted(set(vectors) - set(sql_reads.by_ids(connection, vectors))):
+    held = sql_reads.by_ids(connection, vectors)
+    if revisions is not None:
+        vectors = {a: vectors[a] for a, one in held.items() if one.revision == revisions[a]}
+    elif stray := sorted(set(vectors) - set(held)):
         raise UnknownAnnotation(f"no annotation has the id {stray[0]}")
     for batch in batches(list(vectors)):
         same = embeddings.c.space_id == stored.space_id, embeddings.c.annotation_id.in_(batch)
@@ -126,7 +139,7 @@ def missing(connection: Connection, name: str, limit: int) -> list[Annotation]:
     own = select(embeddings.c.annotation_id).where(
         embeddings.c.space_id == stored.space_id, embeddings.c.annotation_id == annotations.c.id
     )
-    served = annotations.c.viewpoint.in_(sorted(stored.space.viewpoints))
+    served = annotations.c.viewpoint.in_(sorted(stored.space.viewpoints)) & ~annotations.c.removed
     # Ids first: only these are sorted, not every annotation that lacks a vector.
     lacking = select(annotations.c.id).where(served, ~own.exists()).order_by(annotations.c.id).limit(limit)
     found = sql_reads.by_ids(connection, connection.execute(lacking).scalars())
@@ -152,9 +165,10 @@ def partition(connection: Connection, wanted: Partition) -> tuple[Int64, Float32
     count = connection.execute(_members(stored, select(func.count())).where(*own)).scalar_one()
     ids, vectors = np.empty(count, np.int64), np.empty((count, stored.space.dimension), np.float32)
     query = _members(stored, select(annotations.c.id, embeddings.c.vector)).where(*own).order_by(annotations.c.id)
+    streamed = query.execution_options(yield_per=_STREAM)
     row = 0
     # Filled in as it streams: a second copy of a large partition would be hundreds of megabytes.
-    for part in connection.execution_options(yield_per=_STREAM).execute(query).partitions():
+    for part in connection.execute(streamed).partitions():
         numbers, blobs = zip(*part, strict=True)
         end = row + len(numbers)
         ids[row:end] = numbers
@@ -164,7 +178,7 @@ def partition(connection: Connection, wanted: Partition) -> tuple[Int64, Float32
 
 
 def gallery(connection: Connection) -> Gallery:
-    """The columns of all annotations."""
+    """The columns of all annotations that were not removed."""
     position = case(
         {viewpoint.value: place for place, viewpoint in enumerate(VIEWPOINTS)}, value=annotations.c.viewpoint
     )
@@ -176,9 +190,13 @@ def gallery(connection: Connection) -> Gallery:
         position,
         annotations.c.year,
         annotations.c.day,
-    ).order_by(annotations.c.id)
+        func.coalesce(images.c.phash, FLAT),
+        func.coalesce(annotations.c.moment, UNTIMED),
+    ).join(images, images.c.id == annotations.c.image_id)
+    query = query.where(~annotations.c.removed).order_by(annotations.c.id)
     numbers = np.fromiter(chain.from_iterable(connection.execute(query)), dtype=np.int64)
-    return Gallery(*np.ascontiguousarray(numbers.reshape(-1, 7).T))
+    *known, phash, moment = np.ascontiguousarray(numbers.reshape(-1, 9).T)
+    return gallery_of(known, phash, moment)
 
 
 def _members(stored: StoredSpace, query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
@@ -189,5 +207,6 @@ def _members(stored: StoredSpace, query: Select[*tuple[Any, ...]]) -> Select[*tu
         .where(
             embeddings.c.space_id == stored.space_id,
             annotations.c.viewpoint.in_(sorted(stored.space.viewpoints)),
+            ~annotations.c.removed,
         )
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from app.domain.catalogue import Annotation, Box, CaptureDate, Viewpoint
+from app.domain.ensemble import Float32
 from app.domain.jobs import JSON
 
 
@@ -67,6 +69,48 @@ class Edition:
     before: dict[str, JSON]
     after: dict[str, JSON]
     version: int
+
+
+class Annals(Protocol):
+    """The catalogue as editors see it: annotations, removed ones too, and their history. A call is a transaction."""
+
+    def kept(self, annotation_id: int) -> Annotation:
+        """One annotation, be it removed; raises UnknownAnnotation for one that never was."""
+
+    def embedded_in(self, annotation_id: int) -> set[str]:
+        """Names of the active spaces in which it has a vector."""
+
+    def amend(self, amendment: Amendment) -> int:
+        """Change, remove or restore an annotation, and write its history; returns the version that holds the change.
+
+        Nothing changes when the amendment says what is held already. Raises UnknownAnnotation, StaleRevision when the
+        annotation has another revision, Conflict when a name or the photograph's box belongs to somebody else, and
+        SpaceMismatch for vectors of a space that is not in use.
+        """
+
+    def history(self, annotation_id: int) -> list[Edition]:
+        """Every change of an annotation, oldest first; raises UnknownAnnotation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Amendment:
+    """What becomes of an annotation that still has ``revision``: facts, whether it is removed, and new vectors.
+
+    Vectors of an earlier box are dropped; ``vectors`` are those that the annotation lacks, by space name.
+    """
+
+    annotation_id: int
+    revision: int
+    facts: Facts
+    removed: bool
+    vectors: Mapping[str, Float32]
+    signature: Signature
+
+    def action(self, before: Annotation) -> Action:
+        """What it does to an annotation."""
+        if self.removed == before.removed:
+            return Action.EDITED
+        return Action.REMOVED if self.removed else Action.RESTORED
 
 
 def changed(facts: Facts, changes: Changes) -> Facts:

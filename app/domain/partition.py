@@ -35,7 +35,8 @@ class Gallery:
 
     ``annotation``, ``individual``, ``encounter`` and ``image`` are database keys (NOBODY when there is none),
     ``viewpoint`` is a position in VIEWPOINTS, ``year`` is 0 when unknown, ``day`` is an ordinal (``date.toordinal``),
-    UNDATED when the date is not known to the day.
+    UNDATED when the date is not known to the day. ``phash`` is the photograph's perceptual hash, 0 when it has none,
+    and annotations that show one moment of one animal share a ``fold`` (``app.domain.duplicates``).
     """
 
     annotation: Int64
@@ -45,6 +46,8 @@ class Gallery:
     viewpoint: Int64
     year: Int64
     day: Int64
+    phash: Int64
+    fold: Int64
 
     def __len__(self) -> int:
         return len(self.annotation)

@@ -3,6 +3,8 @@
 import errno
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 
 import numpy as np
@@ -95,43 +97,59 @@ def test_two_processes_share_a_folder(folder):
 
 
 class BusySource(FakeSource):
-    """A catalogue that is edited while it is read, a given number of times."""
+    """A catalogue that is edited whenever a part of its state was read."""
 
-    left = 0
-
-    def gallery(self):
-        gallery = super().gallery()
-        if self.left:
-            self.left -= 1
-            self.move(10, Viewpoint.TOP, 2100 + self.left)
-        return gallery
+    @contextmanager
+    def at_once(self):
+        state = FakeSource(dict(self.spaces), dict(self.shown), self.edits)
+        self.move(10, Viewpoint.TOP, 2100 + self.edits)
+        yield state
 
 
-def busy(times: int) -> BusySource:
+def test_a_catalogue_that_never_rests_is_indexed_all_the_same(folder):
+    """A generation is made of one state: edits that come while it is built wait for the next one."""
     quiet = made_source()
     source = BusySource(quiet.spaces, quiet.shown, quiet.edits)
-    source.left = times
-    return source
-
-
-def test_an_edit_during_the_build_starts_it_again(folder):
-    """A generation is made of one catalogue version only, although each part is read in a transaction of its own."""
-    source = busy(3)
     snapshot = FaissIndex(folder).refresh(source)
-    assert snapshot.catalogue_version == source.version()
+    assert snapshot.catalogue_version == source.version() - 1
     assert found_ids(snapshot).count(10) == 1
-    assert_exact(snapshot, source)
+    assert_exact(snapshot, quiet)
 
 
-def test_a_catalogue_that_never_rests_is_reported(folder):
-    """After some attempts the refresh gives up, and the last generation keeps answering."""
-    index, source = FaissIndex(folder), busy(0)
-    last = index.refresh(source)
-    source.left = 100
-    source.move(10, Viewpoint.TOP, 2200)
-    with pytest.raises(IndexUnavailable, match="kept changing"):
-        index.refresh(source)
-    assert index.current() is last
+class SlowSource(FakeSource):
+    """A catalogue whose first reader reads until it is told to go on."""
+
+    def __init__(self, quiet):
+        super().__init__(quiet.spaces, quiet.shown, quiet.edits)
+        self.begun, self.go_on, self.asked = threading.Event(), threading.Event(), threading.Semaphore(0)
+        self.states = 0
+
+    @contextmanager
+    def at_once(self):
+        self.states += 1
+        state = FakeSource(dict(self.spaces), dict(self.shown), self.edits)
+        self.begun.set()
+        self.go_on.wait()
+        yield state
+
+    def version(self):
+        self.asked.release()
+        return super().version()
+
+
+def test_one_refresh_serves_all_who_wait_for_it(folder):
+    """Five edits that come while a generation is built take one more generation, not five."""
+    source, index = SlowSource(made_source()), FaissIndex(folder)
+    with ThreadPoolExecutor(6) as pool:
+        pool.submit(index.refresh, source)
+        source.begun.wait()
+        source.move(10, Viewpoint.TOP, 2222)
+        waiting = [pool.submit(index.refresh, source) for _ in range(5)]
+        for _ in range(6):
+            source.asked.acquire()
+        source.go_on.set()
+        assert {one.result().catalogue_version for one in waiting} == {source.edits}
+    assert source.states == 2
 
 
 def test_a_full_disk_is_named_and_the_old_generation_answers(folder, monkeypatch):

@@ -24,8 +24,10 @@ GALLERY = Gallery(
     viewpoint=column(TOP, TOP, LEFT, LEFT, TOP),
     year=column(2017, 2018, 2018, 0, 2019),
     day=column(DAYS[0], DAYS[1], DAYS[1], UNDATED, DAYS[2]),
+    phash=column(0, 0, 0, 0, 0),
+    fold=column(10, 20, 30, 40, 50),
 )
-EMPTY = Gallery(*[column()] * 7)
+EMPTY = Gallery(*[column()] * 9)
 
 
 def picked(scope: Scope) -> list[int]:
