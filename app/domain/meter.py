@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,7 +85,7 @@ def read_meter(kind: ViewPair, trials: Trials) -> list[Figure]:
     return figures
 
 
-def applying(figures: list[Figure], kind: ViewPair, listed: Listed, individuals: int) -> list[Figure]:
+def applying(figures: Sequence[Figure], kind: ViewPair, listed: Listed, individuals: int) -> list[Figure]:
     """The figures, one for each share of MISSED, that apply to a question; none for a gallery of another size.
 
     Of the sizes the smallest that is no smaller than the gallery searched: a larger gallery asks for more looking, so

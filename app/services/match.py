@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -11,12 +11,16 @@ from enum import StrEnum
 import numpy as np
 
 from app.domain import ranking
+from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import InvalidInput
+from app.domain.odds import Odds, odds
 from app.domain.partition import Int64, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Neighbours, Snapshot, VectorIndex
+from app.domain.ports_calibrations import KnownCalibrations
 from app.domain.profiles import REVIEW, Profile
+from app.domain.trials import SHORTLIST, Listed
 from app.services.rank import comparable, current_snapshot, rank
 from app.telemetry import Stopwatch
 
@@ -64,11 +68,13 @@ class MatchRequest:
 class Candidate:
     """One answer: ``score`` in [0, 1] orders candidates and is not a probability.
 
-    ``days_between`` is None when either date is unknown; ``same_photograph`` marks the query's own bytes.
+    ``days_between`` is None when either date is unknown; ``same_photograph`` marks the query's own bytes;
+    ``probability_same`` is None without a calibration for this ensemble and profile.
     """
 
     rank: int
     score: float
+    probability_same: float | None
     annotation: Annotation
     days_between: int | None
     same_photograph: bool
@@ -101,10 +107,11 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """Candidates, best first, and their receipt."""
+    """Candidates, best first, their receipt, and what a calibration says of them."""
 
     candidates: tuple[Candidate, ...]
     receipt: Receipt
+    odds: Odds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,13 +127,14 @@ class _Query:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The use case; ports are safe to use from many threads."""
+    """The use case; ports are safe to use from many threads. The first of ``calibrations`` that has one is used."""
 
     catalogue: Catalogue
     blobs: Blobs
     images: Images
     embedder: Embedder
     index: VectorIndex
+    calibrations: Sequence[KnownCalibrations] = ()
 
     def __call__(self, request: MatchRequest) -> MatchResult:
         """Answer one question.
@@ -144,9 +152,11 @@ class Match:
         selection = _comparable(query, snapshot, ensemble)
         found = self._search(request, query, snapshot, ensemble, selection)
         watch.lap("search")
-        candidates = self._candidates(request, query, found)
+        said = self._odds(request, query, snapshot, ensemble, selection, found)
+        candidates = self._candidates(request, query, found, said)
         watch.lap("look_up")
-        return MatchResult(candidates, _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds))
+        receipt = _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds)
+        return MatchResult(candidates, receipt, said)
 
     def _named(self, request: MatchRequest) -> MatchRequest:
         if not request.without_encounters and not request.without_individuals:
@@ -204,33 +214,53 @@ class Match:
         self, request: MatchRequest, query: _Query, snapshot: Snapshot, ensemble: Ensemble, selection: Selection
     ) -> Neighbours:
         """The best annotations, or the best annotation of each individual: searched deeper until there are enough."""
-        k = request.limit
+        # The odds look at a whole shortlist: they must not depend on how many candidates are asked for.
+        limit = max(request.limit, SHORTLIST)
+        k = limit
         while True:
             found = rank(snapshot, ensemble, query.viewpoint, query.vectors, selection.mask, k, request.profile)
             kept = found.annotations[0][found.annotations[0] >= 0]
             if request.group_by is GroupBy.ANNOTATION:
                 return found
             individuals: Int64 = snapshot.gallery.individual[snapshot.gallery.rows_of(kept)]
-            first = ranking.first_of_each(individuals, request.limit)
-            if len(first) == request.limit or k >= selection.size:
+            first = ranking.first_of_each(individuals, limit)
+            if len(first) == limit or k >= selection.size:
                 return Neighbours(found.annotations[:, first], found.cosines[:, first])
             k = min(k * 8, selection.size)
 
-    def _candidates(self, request: MatchRequest, query: _Query, found: Neighbours) -> tuple[Candidate, ...]:
+    def _odds(
+        self,
+        request: MatchRequest,
+        query: _Query,
+        snapshot: Snapshot,
+        ensemble: Ensemble,
+        selection: Selection,
+        found: Neighbours,
+    ) -> Odds:
+        purpose = purpose_of(ensemble.manifest_sha256, request.profile)
+        known = (calibration for source in self.calibrations if (calibration := source.newest(purpose)))
+        kept = found.annotations[0] >= 0
+        rows, scores = snapshot.gallery.rows_of(found.annotations[0][kept]), ranking.score_of(found.cosines[0][kept])
+        listed = Listed(request.group_by)
+        return odds(next(known, None), listed, query.viewpoint, snapshot.gallery, selection.mask, rows, scores)
+
+    def _candidates(self, request: MatchRequest, query: _Query, found: Neighbours, said: Odds) -> tuple[Candidate, ...]:
         ids = [int(annotation) for annotation in found.annotations[0] if annotation >= 0]
         known = self.catalogue.annotations(ids)
         scores = ranking.score_of(found.cosines[0])
         # An annotation removed since this generation was built has no row any more and is passed over.
-        alive = [(known[i], float(score)) for i, score in zip(ids, scores, strict=False) if i in known]
+        same = said.same or (None,) * len(ids)
+        alive = [(known[i], float(score), p) for i, score, p in zip(ids, scores, same, strict=False) if i in known]
         return tuple(
             Candidate(
                 rank=place,
                 score=score,
+                probability_same=probability,
                 annotation=annotation,
                 days_between=_days(query.captured, annotation.captured.day),
                 same_photograph=annotation.image.sha256 == query.sha256,
             )
-            for place, (annotation, score) in enumerate(alive[: request.limit], start=1)
+            for place, (annotation, score, probability) in enumerate(alive[: request.limit], start=1)
         )
 
 
