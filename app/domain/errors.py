@@ -128,6 +128,12 @@ class UnknownImport(NotFound):
     code = "unknown_import"
 
 
+class UnknownCalibration(NotFound):
+    """No calibration for the ensemble and the ranking in force."""
+
+    code = "unknown_calibration"
+
+
 class UnknownEnsemble(NotFound):
     """No released ensemble under this name."""
 

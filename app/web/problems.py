@@ -43,6 +43,7 @@ TABLE: Mapping[type[ResightError], Kind] = {
     errors.UnknownAnnotation: Kind(404, "There is no such annotation"),
     errors.UnknownIndividual: Kind(404, "There is no such individual"),
     errors.UnknownImage: Kind(404, "There is no such image"),
+    errors.UnknownCalibration: Kind(404, "There is no such calibration"),
     errors.UnknownImport: Kind(404, "There is no such import"),
     errors.UnknownEnsemble: Kind(404, "There is no such ensemble"),
     errors.UnknownJob: Kind(404, "There is no such job"),
