@@ -133,7 +133,7 @@ def test_scenarios_are_laid_out_like_the_contests(survey: Path):
 def test_import_and_evaluation_read_a_survey_as_it_was_planned(survey: Path):
     """The readers of real folders find no fault in a synthetic one and lose nothing of it."""
     planned = [sighting(PLAN, shot(PLAN, number)) for number in range(PLAN.photographs)]
-    assert CsvSheet(survey).sightings() == planned
+    assert list(CsvSheet(survey).sightings()) == planned
     assert CsvScenarios().read(survey / "scenarios") == scenario_pack(planned)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from app.domain.catalogue import Box, CaptureDate, DatePrecision, Image, Sighting, Viewpoint
+from app.domain.conflicts import Remembered, crosscheck
 from app.domain.ensemble import ActiveSpace
 from app.domain.errors import (
     BadScope,
@@ -122,7 +123,7 @@ def test_a_date_keeps_the_clock_on_the_spot(catalogue: Catalogue):
     import_all(catalogue, [row])
     found = catalogue.annotation(catalogue.annotation_ids(["one"])["one"])
     assert found.captured.taken == datetime(2019, 8, 5, 1)
-    assert catalogue.conflicts([row.sighting]) == []
+    assert conflicts(catalogue, row.sighting) == []
     assert import_all(catalogue, [row]) == {RowState.UNCHANGED: 1}
 
 
@@ -337,8 +338,13 @@ def test_an_unknown_import_is_said_to_be_unknown(catalogue: Catalogue, number: i
 # --- what contradicts ---
 
 
+def conflicts(catalogue: Catalogue, *sightings: Sighting) -> list[tuple[int, str, str]]:
+    found = crosscheck(sightings, catalogue.held(sightings), Remembered())
+    return [(row.row, column, reason) for row, column, reason in found]
+
+
 def columns(catalogue: Catalogue, *sightings: Sighting) -> list[tuple[int, str]]:
-    return [(row, column) for row, column, _ in catalogue.conflicts(list(sightings))]
+    return [(row, column) for row, column, _ in conflicts(catalogue, *sightings)]
 
 
 def test_a_sheet_that_repeats_or_extends_the_catalogue_has_no_conflicts(filled: Catalogue):
@@ -366,7 +372,7 @@ def test_other_facts_for_a_known_image_id_are_a_conflict(filled: Catalogue, colu
 def test_facts_that_an_import_would_lose_are_a_conflict(filled: Catalogue):
     """A name for an annotation that has none is reported: an import changes nothing that is held."""
     told = said("four", 3, captured=CaptureDate(), individual="whale001", encounter=None)
-    [(row, column, reason)] = filled.conflicts([told])
+    [(row, column, reason)] = conflicts(filled, told)
     assert (row, column) == (3, "whale_id")
     assert "'whale001'" in reason
     assert "'four'" in reason
@@ -375,7 +381,7 @@ def test_facts_that_an_import_would_lose_are_a_conflict(filled: Catalogue):
 @pytest.mark.parametrize("name", ["Whale001", " whale001", "whale001 ", "ｗhale001"])
 def test_a_name_that_differs_in_form_alone_is_a_conflict(filled: Catalogue, name: str):
     """Case, spaces and Unicode form do not tell animals apart: such a name is most likely a slip."""
-    [(row, column, reason)] = filled.conflicts([said("five", 8, individual=name, encounter=None)])
+    [(row, column, reason)] = conflicts(filled, said("five", 8, individual=name, encounter=None))
     assert (row, column) == (8, "whale_id")
     assert "'whale001'" in reason
 
@@ -390,12 +396,12 @@ def test_conflicts_within_a_sheet_are_found_before_anything_is_stored(catalogue:
         said("three", 5, encounter="Whale001-000"),
         said("four", 6, individual="whale002"),
     )
-    assert found == [(3, "viewpoint"), (4, "whale_id"), (5, "encounter_id"), (6, "encounter_id")]
+    assert found == [(3, "image_id"), (4, "whale_id"), (5, "encounter_id"), (6, "encounter_id")]
 
 
 def test_an_encounter_of_the_catalogue_keeps_its_individual(filled: Catalogue):
     """One encounter name for two individuals is a conflict, and the reason names the first."""
-    [(row, column, reason)] = filled.conflicts([said("five", 2, individual="whale002")])
+    [(row, column, reason)] = conflicts(filled, said("five", 2, individual="whale002"))
     assert (row, column) == (2, "encounter_id")
     assert "'whale001'" in reason
 

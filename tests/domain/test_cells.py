@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.catalogue import Box, CaptureDate, DatePrecision, Viewpoint
-from app.domain.cells import finer, parse_box, parse_date, parse_name, parse_path, parse_viewpoint, shown
+from app.domain.cells import finer, parse_box, parse_date, parse_name, parse_path, parse_side, parse_viewpoint, shown
 
 DAY = CaptureDate(datetime(2019, 8, 5), DatePrecision.DAY)
 SECOND = CaptureDate(datetime(2019, 8, 5, 16, 49, 13), DatePrecision.SECOND)
@@ -195,3 +195,14 @@ def test_any_text_is_a_value_or_a_value_error(parse, text):
     """No cell raises anything but the error that names its fault."""
     with suppress(ValueError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "viewpoint"),
+    [("up", "top"), ("LEFT", "left"), ("", "unknown"), ("frontleft", "unknown"), ("down", "unknown")],
+)
+def test_sides_of_other_systems(text, viewpoint):
+    """A side that is none of ours is held as unknown by rule; what is no side at all is refused."""
+    assert parse_side(text) == viewpoint
+    with pytest.raises(ValueError, match="not a viewpoint"):
+        parse_side("sideways")

@@ -6,12 +6,13 @@ from datetime import datetime
 import pytest
 
 from app.domain.catalogue import Annotation, Box, CaptureDate, DatePrecision, Image, Sighting, Viewpoint
-from app.domain.conflicts import KnownNames, Ledger, contradictions
+from app.domain.conflicts import Held, KnownNames, Ledger, Remembered, contradictions, crosscheck
 from app.domain.ingestion import RowState
 
 DAY = CaptureDate(datetime(2019, 8, 5), DatePrecision.DAY)
 SAID = Sighting("one", "one.jpg", Viewpoint.TOP, DAY, "whale001", "e1", Box(0, 0, 5, 5), 2)
 HELD = Annotation(1, "one", Image("a" * 64, "JPEG", 9, 9, 99), Viewpoint.TOP, DAY, "whale001", "e1", Box(0, 0, 5, 5))
+NOTHING = Held([], KnownNames({}, {}, {}))
 NAMES = KnownNames({"whale001": "whale001"}, {"e1": "e1"}, {"e1": "whale001"})
 
 
@@ -80,8 +81,44 @@ def test_the_ledger_remembers_the_rows_before():
 
 def test_the_first_spelling_is_the_measure():
     """Every later spelling of a name is reported against the first, not against each other."""
+    names = enumerate(["Ana", "ana", "ANA", "Ana"])
+    rows = [replace(SAID, source_id=str(n), individual=name, encounter=None, row=n) for n, name in names]
+    whole = crosscheck(rows, NOTHING, Remembered())
+    memory = Remembered()
+    apart = [fault for row in rows for fault in crosscheck([row], NOTHING, memory)]
+    assert whole == apart
+    assert [(row.row, column) for row, column, _ in whole] == [(1, "whale_id"), (2, "whale_id")]
+    assert all("'Ana'" in reason for _, _, reason in whole)
+    assert (memory.count("whale_id"), memory.count("image_id"), memory.count("else")) == (1, 4, 0)
+
+
+def test_an_id_is_given_once():
+    """The second row of an id is at fault and names the first, whatever else it says."""
+    memory = Remembered()
+    assert crosscheck([SAID], NOTHING, memory) == []
+    again = replace(SAID, row=9, line=9, viewpoint=Viewpoint.LEFT)
+    assert crosscheck([again], NOTHING, memory) == [(again, "image_id", "'one' appears already in row 2")]
+
+
+def test_what_the_catalogue_holds_goes_first():
+    """Rows are held against its annotations, its spellings and its encounters."""
+    held = Held([HELD], NAMES)
+    rows = [
+        replace(SAID, viewpoint=Viewpoint.LEFT),
+        replace(SAID, source_id="two", row=3, individual="Whale001", encounter="E1"),
+        replace(SAID, source_id="three", row=4, individual="whale002"),
+    ]
+    found = crosscheck(rows, held, Remembered())
+    assert [(row.row, column) for row, column, _ in found] == [
+        (2, "viewpoint"),
+        (3, "whale_id"),
+        (3, "encounter_id"),
+        (4, "encounter_id"),
+    ]
+
+
+def test_accepted_rows_are_held():
+    """A row that an earlier part of a sheet brought counts as held."""
     ledger = Ledger([], KnownNames({}, {}, {}))
-    rows = [replace(SAID, source_id=str(n), individual=name) for n, name in enumerate(["Ana", "ana", "ANA", "Ana"])]
-    found = [ledger.conflicts(row) for row in rows]
-    assert [[column for column, _ in faults] for faults in found] == [[], ["whale_id"], ["whale_id"], []]
-    assert all("'Ana'" in faults[0][1] for faults in found if faults)
+    ledger.accept(SAID, "a" * 64)
+    assert ledger.judge(replace(SAID, source_id="copy"), "a" * 64).state is RowState.UNCHANGED

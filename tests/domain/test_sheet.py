@@ -6,8 +6,9 @@ import pytest
 
 from app.domain import sheet
 from app.domain.catalogue import Box, CaptureDate, DatePrecision, Sighting, Viewpoint
-from app.domain.errors import BadRows
-from app.domain.sheet import CONTEST, MAX_FAULTS, WILDLIFE, dialect_of, read_sightings
+from app.domain.errors import BadRows, Fault
+from app.domain.formats import SheetFormat
+from app.domain.sheet import MAX_FAULTS, read_sightings, sheet_layout, stream_sightings
 
 HEADER = "image_id,path,height,width,viewpoint,date,timestamp,whale_id,encounter_id"
 GOOD = "i1,images/i1.jpg,192,81,top,2019-08-05,2019-08-05 16:49:13,whale001,whale001-000"
@@ -58,16 +59,86 @@ def test_columns_that_no_dialect_knows_are_left_alone():
     assert len(read("notes," + HEADER, "anything," + GOOD)) == 1
 
 
-def test_the_dialect_follows_from_the_header():
-    """Either dialect is recognised by its own columns."""
-    assert dialect_of(HEADER.split(",")) is CONTEST
-    assert dialect_of(["image_id", "identity", "path"]) is WILDLIFE
+@pytest.mark.parametrize(
+    ("header", "kind", "whale", "ignored"),
+    [
+        (HEADER, SheetFormat.CONTEST, "whale_id", ("height", "width")),
+        ("image_id,identity,path,species,Split", SheetFormat.WILDLIFE, "identity", ("species", "Split")),
+        ("theta,viewpoint,name,species,file_path,x,y,w,h", SheetFormat.MIEWID, "name", ("theta", "species")),
+        (
+            "Encounter.mediaAsset0,Encounter.mediaAsset0.quality,Encounter.year,MarkedIndividual.individualID",
+            SheetFormat.WILDBOOK,
+            "MarkedIndividual.individualID",
+            ("Encounter.mediaAsset0.quality",),
+        ),
+    ],
+)
+def test_the_format_follows_from_the_header(header, kind, whale, ignored):
+    """Each kind is recognised by its own columns; what is left alone is named as the sheet spells it."""
+    layout = sheet_layout([header.encode()])
+    assert (layout.format, layout.column("whale_id"), layout.ignored) == (kind, whale, ignored)
+    assert sheet_layout([header.encode()], kind) == layout
+
+
+def test_a_format_that_was_asked_for_is_held_against_the_header():
+    """Whoever says what a sheet is gets told what it lacks for that, not what it could be instead."""
+    with pytest.raises(BadRows) as error:
+        sheet_layout([HEADER.encode()], SheetFormat.MIEWID)
+    assert {"file_path", "name"} <= {fault.column for fault in error.value.faults}
+    with pytest.raises(BadRows, match="mediaAsset0"):
+        sheet_layout([HEADER.encode()], SheetFormat.WILDBOOK)
 
 
 def test_a_header_that_mixes_dialects_is_refused():
     """Two columns for one thing leave open which counts."""
     with pytest.raises(BadRows, match="two dialects"):
-        dialect_of([*HEADER.split(","), "identity"])
+        sheet_layout([f"{HEADER},identity".encode()])
+
+
+def test_rows_come_one_by_one():
+    """A sheet is never held whole: the first row is there before the last one was read."""
+
+    def endless():
+        yield f"{HEADER}\n{GOOD}\n".encode() * 3
+        while True:
+            yield b"i2,../b.jpg,1,1,top,2019,,,\n" * 3_000
+
+    rows = stream_sightings(endless(), absent=lambda path: None, today=TODAY)
+    assert isinstance(next(rows), Sighting)
+    assert any(isinstance(next(rows), Fault) for _ in range(9))
+
+
+def test_a_miewid_row():
+    """Box, viewpoint ("up" is top), name and path; the annotation is named by its path and box."""
+    lines = (
+        "theta,viewpoint,name,species,file_path,x,y,w,h",
+        "0.1,up,Nanuk,beluga,a/b.jpg,1,2,3,4",
+        "0,backleft,,beluga,c.jpg,,,,",
+    )
+    assert read(*lines) == [
+        Sighting("a/b.jpg#1 2 3 4", "a/b.jpg", Viewpoint.TOP, CaptureDate(), "Nanuk", None, Box(1, 2, 3, 4), 2),
+        Sighting("c.jpg", "c.jpg", Viewpoint.UNKNOWN, CaptureDate(), row=3),
+    ]
+    named = ("annot_uuid,viewpoint,name,file_path,x,y,w,h", "u-1,left,Nanuk,a.jpg,0,0,9,9")
+    assert read(*named)[0].source_id == "u-1"
+    assert faults(lines[0], "0,sideways,N,beluga,a.jpg,1,2,3,x") == [
+        (2, "viewpoint", "'sideways' is not a viewpoint: top, left, right or unknown"),
+        (2, "x", "'1 2 3 x' is not a box: four numbers [x, y, width, height]"),
+    ]
+
+
+def test_a_hash_is_read_where_a_sheet_gives_one():
+    """In any case of letters; what is no SHA-256 is a fault."""
+    header = HEADER + ",sha256"
+    assert read(header, f"{GOOD},{'AB' * 32}", GOOD.replace("i1", "i2") + ",")[0].sha256 == "ab" * 32
+    assert faults(header, GOOD + ",abc")[0][:2] == (2, "sha256")
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_spreadsheet_is_told_how_to_come_back(start):
+    """A workbook is not guessed at: the reason says what to do."""
+    with pytest.raises(BadRows, match="save it as CSV UTF-8"):
+        sheet_layout([start + b"rest"])
 
 
 def test_missing_columns_are_all_named():
@@ -112,7 +183,6 @@ def test_all_faults_of_a_sheet_are_collected():
         (2, "path"),
         (2, "viewpoint"),
         (2, "date"),
-        (3, "image_id"),
         (4, "image_id"),
         (4, "whale_id"),
         (5, "width"),
