@@ -12,10 +12,12 @@ from app.adapters.csv_sheets import CsvSheet
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_blobs import FileBlobs
 from app.adapters.file_uploads import FileUploads
+from app.adapters.json_calibrations import JsonCalibrations
 from app.adapters.onnx_embedder import OnnxEmbedder
 from app.adapters.path_sources import PathSources
 from app.adapters.pillow_images import PillowImages
 from app.adapters.pillow_survey import write_survey
+from app.adapters.sql_calibrations import SqlCalibrations
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.adapters.sql_memory import sql_memory
 from app.adapters.thread_jobs import ThreadJobs
@@ -24,6 +26,7 @@ from app.config import Settings
 from app.domain.survey import SurveyPlan
 from app.services.browse import Browse
 from app.services.bundle import Services
+from app.services.calibrate import Calibrate
 from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
@@ -44,6 +47,7 @@ def bootstrap(settings: Settings) -> Services:
     catalogue = SqlCatalogue(settings.catalogue_url)
     images = PillowImages(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     embedder = OnnxEmbedder(settings.ensemble_folder, images.prepare, threads=threads)
+    calibrations, shipped = SqlCalibrations(settings.catalogue_url), JsonCalibrations(settings.ensemble_folder)
     index = FaissIndex(settings.data / "index", batch_threads=threads)
     # An empty folder may become a store only while the catalogue holds no image: later it is an unmounted disk.
     empty = next(catalogue.image_shas(), None) is None
@@ -56,12 +60,13 @@ def bootstrap(settings: Settings) -> Services:
         uploads=settings.data / "uploads",
     )
     return Services(
-        match=Match(catalogue, blobs, images, embedder, index),
+        match=Match(catalogue, blobs, images, embedder, index, (calibrations, shipped)),
         planning=Planning(catalogue, images, embedder, sheets, sql_memory),
         ingest=Ingest(catalogue, blobs, images, embedder, index, sheets),
         evaluate=Evaluate(catalogue, embedder, index, CsvScenarios()),
         browse=Browse(catalogue, blobs, images),
         reindex=Reindex(catalogue, blobs, images, embedder, index),
+        calibrate=Calibrate(embedder, index, calibrations, shipped),
         health=Health(catalogue, embedder, index, blobs),
         jobs=ThreadJobs(settings.data),
         uploads=uploads,

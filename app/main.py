@@ -18,7 +18,7 @@ from app.web import openapi, pages, problems
 from app.web.access import Access
 from app.web.door import Door
 from app.web.limits import Admission, BodyLimit, Limits, Places
-from app.web.routes import catalogue, imports, match, operations
+from app.web.routes import calibrations, catalogue, imports, match, operations
 from app.web.upkeep import Upkeep
 
 _STATIC = Path(__file__).parent / "web" / "static"
@@ -54,7 +54,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.door = door
     problems.install(app)
     openapi.install(app)
-    for router in (match.router, catalogue.router, imports.router, operations.router, pages.router):
+    for router in (match.router, calibrations.router, catalogue.router, imports.router, operations.router, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     # The last one added is the outermost.

@@ -20,6 +20,7 @@ from app.domain.errors import BadArchive, ModelUnavailable, Unavailable
 from app.domain.photograph import Photograph
 from app.domain.scenario import Prediction, ScenarioPack
 from app.services.browse import Browse
+from app.services.calibrate import Calibrate
 from app.services.bundle import Services
 from app.services.evaluate import Evaluate
 from app.services.health import Health
@@ -27,6 +28,7 @@ from app.services.ingest import Ingest
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
+from tests.fakes_calibrations import FakeCalibrations
 from tests.fakes_catalogue import FakeCatalogue
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
 from tests.fakes_index import NumpyIndex
@@ -233,6 +235,7 @@ class World:
         self.catalogue, self.blobs, self.index = FakeCatalogue(), FakeBlobs(), NumpyIndex()
         self.embedder, self.images = FakeEmbedder(ensemble), PillowImages()
         self.jobs, self.packs = FakeJobs(), FakePacks()
+        self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
         self.opened: dict[str, Any] = {}
         self.uploads = FakeUploads(self.opened)
         self.sheets = FakeSheets(self.opened)
@@ -242,12 +245,13 @@ class World:
         """The record that the doors are given."""
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
         return Services(
-            match=Match(*ports),
+            match=Match(*ports, (self.calibrations, self.released)),
             planning=Planning(self.catalogue, self.images, self.embedder, self.sheets, remembered),
             ingest=Ingest(*ports, self.sheets),
             evaluate=Evaluate(self.catalogue, self.embedder, self.index, self.packs),
             browse=Browse(self.catalogue, self.blobs, self.images),
             reindex=Reindex(*ports),
+            calibrate=Calibrate(self.embedder, self.index, self.calibrations, self.released),
             health=Health(self.catalogue, self.embedder, self.index, self.blobs),
             jobs=self.jobs,
             uploads=self.uploads,

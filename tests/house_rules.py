@@ -79,6 +79,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
             "app.bootstrap",
             "app.config",
             "app.web.shapes",
+            "app.web.shapes_calibration",
             "app.main",
             "app.cli",
             "app.cli_",

@@ -63,6 +63,19 @@ class Figure:
     encounters: int
     animals: int
 
+    @property
+    def sentence(self) -> str:
+        """The figure in words, for receipts and pages."""
+        aim = f"miss fewer than {self.missed:.0%} of the animals that were searched"
+        basis = f"{self.encounters} encounters of {self.animals} animals"
+        if self.verdict is Verdict.TOO_FEW:
+            return f"How far to look to {aim} cannot be said: {basis} are too few."
+        most = "the whole list may not be enough" if self.high is None else f"at most {self.high}"
+        if self.verdict is Verdict.NOT_REACHABLE:
+            return f"No depth of the list is known to {aim}: the whole list misses {self.unfound:.1%} ({basis})."
+        between = f"95 % interval: at least {self.low}, {most}"
+        return f"Look at {self.look_at} {self.listed}s to {aim} ({between}; from {basis})."
+
 
 def read_meter(kind: ViewPair, trials: Trials) -> list[Figure]:
     """Every figure that trials of one kind of question give: by list, year gap, and size of the gallery.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.domain.ports import Jobs, Uploads
 from app.services.browse import Browse
+from app.services.calibrate import Calibrate
 from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
@@ -24,6 +25,7 @@ class Services:
     evaluate: Evaluate
     browse: Browse
     reindex: Reindex
+    calibrate: Calibrate
     health: Health
     jobs: Jobs
     uploads: Uploads

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.calibration_record import Source
 from app.domain.catalogue import DatePrecision, Viewpoint
 from app.domain.formats import SheetFormat
 from app.domain.ingestion import ImportState, RowState
@@ -68,6 +69,9 @@ class CandidateAnswer(Sighted):
 
     rank: int
     score: float = Field(description="(1 + cosine) / 2, in [0, 1].")
+    probability_same: float | None = Field(
+        description="Calibrated probability that it is the same animal; null without a calibration."
+    )
     days_between: int | None = Field(description="Days between the two dates; null when one of them is not known.")
     same_photograph: bool = Field(description="True for a stored image with the very bytes of the query.")
 
@@ -103,6 +107,18 @@ class ProfileAnswer(Answer):
     )
 
 
+class CalibrationNote(Answer):
+    """The calibration behind the probabilities of an answer."""
+
+    calibration_id: int | None = Field(description="Null for the one that the release brings.")
+    source: Source = Field(description="Whose animals it was fitted to: this catalogue's or the release's.")
+    fitted_on: str
+    catalogue_version: int | None
+    error_same: float | None = Field(description="Expected calibration error of probability_same in such lists.")
+    error_new: float | None = Field(description="Expected calibration error of probability_new.")
+    meter: list[str] = Field(description="How many candidates to look at, in sentences; empty when it is not known.")
+
+
 class ReceiptAnswer(Answer):
     """What was searched, with which versions: enough to understand an answer years later."""
 
@@ -114,6 +130,7 @@ class ReceiptAnswer(Answer):
     scope: ScopeAnswer
     group_by: GroupBy
     profile: ProfileAnswer
+    calibration: CalibrationNote | None = Field(description="Null when none fits this ensemble and profile.")
     gallery: int = Field(description="Annotations in the index.")
     searched: int = Field(description="Annotations that the scope left.")
     removed: dict[str, int] = Field(description="Annotations that each filter took away, one filter after the other.")
@@ -124,6 +141,9 @@ class MatchAnswer(Answer):
     """Candidates, best first, and their receipt. The researcher decides."""
 
     candidates: list[CandidateAnswer]
+    probability_new: float | None = Field(
+        description="Calibrated probability that the animal is none of those searched; null without a calibration."
+    )
     receipt: ReceiptAnswer
 
 

@@ -10,6 +10,7 @@ from app.domain.ingestion import ImportReport, Plan, RowState, Trial
 from app.domain.profiles import Profile
 from app.services.match import Candidate, MatchRequest, MatchResult, Receipt
 from app.web import schemas
+from app.web.shapes_calibration import calibration_note
 
 _FORMATS = {
     DatePrecision.DAY: "%Y-%m-%d",
@@ -30,7 +31,8 @@ def match_answer(request: MatchRequest, result: MatchResult) -> schemas.MatchAns
     """The answer to one question; the request gives the names behind the keys of the scope."""
     return schemas.MatchAnswer(
         candidates=[_candidate(candidate) for candidate in result.candidates],
-        receipt=_receipt(request, result.receipt),
+        probability_new=result.odds.new,
+        receipt=_receipt(request, result),
     )
 
 
@@ -125,6 +127,7 @@ def _candidate(candidate: Candidate) -> schemas.CandidateAnswer:
         **_sighted(candidate.annotation),
         rank=candidate.rank,
         score=candidate.score,
+        probability_same=candidate.probability_same,
         days_between=candidate.days_between,
         same_photograph=candidate.same_photograph,
     )
@@ -141,7 +144,8 @@ def _individual(individual: Individual) -> dict[str, Any]:
     }
 
 
-def _receipt(request: MatchRequest, receipt: Receipt) -> schemas.ReceiptAnswer:
+def _receipt(request: MatchRequest, result: MatchResult) -> schemas.ReceiptAnswer:
+    receipt = result.receipt
     return schemas.ReceiptAnswer(
         query_sha256=receipt.query_sha256,
         viewpoint=receipt.viewpoint,
@@ -156,6 +160,7 @@ def _receipt(request: MatchRequest, receipt: Receipt) -> schemas.ReceiptAnswer:
         scope=_scope(request, receipt),
         group_by=receipt.group_by,
         profile=profile_answer(receipt.profile),
+        calibration=calibration_note(result.odds),
         gallery=receipt.gallery,
         searched=receipt.searched,
         removed=dict(receipt.removed),
