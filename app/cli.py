@@ -14,20 +14,18 @@ from typer.core import TyperGroup
 
 from app import cli_show as show
 from app.bootstrap import bootstrap, make_survey
+from app.cli_evaluate import PROFILE, evaluate, scenarios_app
+from app.cli_options import WANTS_JSON, Data, Json, open_services
 from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
 from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
-from app.domain.profiles import CONTEST, PROFILES, REVIEW, profile_named
+from app.domain.profiles import REVIEW, profile_named
+from app.domain.question import GroupBy, MatchRequest
 from app.domain.survey import SurveyPlan
-from app.services.bundle import Services
-from app.services.match import GroupBy, MatchRequest
 from app.telemetry import set_up_logging
 from app.web import shapes
-
-_JSON = "resight.json"
-_PROFILE = f"How candidates are ordered: {', '.join(PROFILES)}."
 
 
 class Commands(TyperGroup):
@@ -38,18 +36,12 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ResightError as error:
-            show.failed(error, as_json=bool(ctx.meta.get(_JSON)))
+            show.failed(error, as_json=bool(ctx.meta.get(WANTS_JSON)))
         except BrokenPipeError:
             raise
         except OSError as error:
             show.broken(error)
         raise typer.Exit(2)
-
-
-def _remembered(ctx: typer.Context, wanted: bool) -> bool:
-    # Errors leave a command by another door than answers: there, too, a machine must get JSON.
-    ctx.meta[_JSON] = wanted
-    return wanted
 
 
 # Without torch a command that trains would only fail: it is not listed, and the help says what is missing.
@@ -65,9 +57,6 @@ app = typer.Typer(
     epilog=None if _TRAINS else _NO_TRAINING,
 )
 
-Json = Annotated[bool, typer.Option("--json", callback=_remembered, help="Print JSON instead of tables.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder; by default RESIGHT_DATA, then .data")]
-
 
 def _day(text: str) -> Any:
     return typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help=text)
@@ -79,6 +68,10 @@ def _several(text: str, least: int | None = None, most: int | None = None) -> An
 
 def _date(given: datetime | None) -> date | None:
     return given.date() if given else None
+
+
+app.command()(evaluate)
+app.add_typer(scenarios_app)
 
 
 @app.callback()
@@ -119,7 +112,7 @@ def import_(
     json: Json = False,
 ) -> None:
     """Import a catalogue: every fault is told with row and column before anything is written."""
-    services = _services(data)
+    services = open_services(data)
     with show.waiting("checking the sheet", quiet=json):
         plan = services.planning.plan(f"path:{source.resolve()}", format)
     if dry_run:
@@ -150,13 +143,13 @@ def match(
         bool, typer.Option("--exclude-own-encounter", help="Leave out the annotation's own encounter.")
     ] = False,
     group_by: Annotated[GroupBy, typer.Option(help="What a line stands for.")] = GroupBy.ANNOTATION,
-    profile: Annotated[str, typer.Option(help=_PROFILE)] = REVIEW.name,
+    profile: Annotated[str, typer.Option(help=PROFILE)] = REVIEW.name,
     limit: Annotated[int, typer.Option(help="How many candidates.")] = 20,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Find the catalogued annotations that look most like a photograph; the options are the fields of POST /match."""
-    services = _services(data)
+    services = open_services(data)
     services.reindex.catch_up()
     number = services.browse.annotation_id
     request = MatchRequest(
@@ -183,29 +176,9 @@ def match(
 
 
 @app.command()
-def evaluate(
-    scenarios: Annotated[Path, typer.Argument(help="A folder with query_scenarios.csv, queries/, databases/.")],
-    out: Annotated[Path, typer.Option(help="Where to write the predictions.")] = Path("predictions.csv"),
-    predictions: Annotated[Path | None, typer.Option(help="Score this prediction file instead.")] = None,
-    profile: Annotated[str, typer.Option(help=_PROFILE)] = CONTEST.name,
-    data: Data = None,
-    json: Json = False,
-) -> None:
-    """Measure the ranking on scenarios in the contest's format: mAP@20 beside the other-encounter figure."""
-    services = _services(data)
-    if predictions:
-        show.scored(services.evaluate.predictions(scenarios, predictions), as_json=json)
-        return
-    services.reindex.catch_up()
-    with show.waiting("ranking", quiet=json):
-        evaluation = services.evaluate.folder(scenarios, out, profile_named(profile))
-    show.evaluated(evaluation, out, as_json=json)
-
-
-@app.command()
 def reindex(data: Data = None, json: Json = False) -> None:
     """Embed what the ensemble in force has not seen yet, and build the index from the stored vectors."""
-    services = _services(data)
+    services = open_services(data)
     with show.Bar("embedding", quiet=json) as bar:
         snapshot = services.jobs.run(lambda: services.reindex(lambda done: bar.at(done, 0)))
     show.indexed(snapshot, as_json=json)
@@ -214,7 +187,7 @@ def reindex(data: Data = None, json: Json = False) -> None:
 @app.command()
 def verify(data: Data = None, json: Json = False) -> None:
     """Compare originals, vectors and index with the catalogue; mends nothing, exits with 1 when something is wrong."""
-    services = _services(data)
+    services = open_services(data)
     with show.waiting("reading every file", quiet=json):
         found = services.reindex.verify()
     show.verified(found, as_json=json)
@@ -267,9 +240,3 @@ def main() -> None:
         with suppress(ImportError):  # a package half taken away must not take the service with it
             app.add_typer(command.load(), name=None)
     app()
-
-
-def _services(data: Path | None) -> Services:
-    settings = read_settings(data=data)
-    set_up_logging(as_json=settings.log_json, level="WARNING")
-    return bootstrap(settings)

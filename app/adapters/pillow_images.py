@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
+import imagehash
 import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image, ImageOps, TiffTags, UnidentifiedImageError
@@ -30,6 +31,7 @@ from app.domain.photograph import Photograph, Pixels
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF")
 # A JPEG is decoded at 1/2, 1/4 or 1/8 while its longest side stays above this: at least twice any member's input.
 _ENOUGH = 1024
+_STRUCTURED = 16  # bits more or fewer than half: a flat picture sets next to none
 _TURNED_BY_EXIF = {5, 6, 7, 8}
 _WHITE = (255, 255, 255)
 
@@ -98,6 +100,15 @@ class PillowImages:
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=88)
         return stream.getvalue()
+
+    def phash(self, photograph: Photograph) -> int:
+        """The 64 bits of the perceptual hash (pHash: signs of the lowest frequencies around their median), signed.
+
+        0 for a picture without structure: of a photograph about half of the bits are set.
+        """
+        packed = np.packbits(imagehash.phash(Image.fromarray(photograph.pixels)).hash)
+        value = int.from_bytes(packed.tobytes(), "big", signed=True)
+        return value if abs(int(np.bitwise_count(packed).sum()) - 32) <= _STRUCTURED else 0
 
     def _open(self, content: bytes) -> Image.Image:
         if len(content) > self._max_bytes:

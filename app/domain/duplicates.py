@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from app.domain.partition import NOBODY, Gallery, Int64, Mask
+from app.domain.partition import NOBODY, Gallery, Int64
 
 NEAR = 2
 """Photographs at most this far apart are near-duplicates: copies that were re-encoded, scaled or brightened."""
@@ -75,9 +75,12 @@ def duplicate_groups(gallery: Gallery) -> list[list[int]]:
     return sorted(gallery.annotation[own].tolist() for own in several)
 
 
-def near_duplicated(gallery: Gallery) -> Mask:
-    """Which annotations have a near-duplicate."""
-    return np.isin(gallery.annotation, [one for group in duplicate_groups(gallery) for one in group])
+def burst_groups(gallery: Gallery) -> list[list[int]]:
+    """Annotation ids of each fold that shows more than one photograph; smallest ids first."""
+    order = np.argsort(gallery.fold, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(gallery.fold[order])) + 1)
+    several = [own for own in members if len(np.unique(gallery.image[own])) > 1]
+    return sorted(gallery.annotation[own].tolist() for own in several)
 
 
 def folds(annotation: Int64, animal: Int64, image: Int64, phash: Int64, moment: Int64) -> Int64:

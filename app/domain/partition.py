@@ -140,6 +140,12 @@ class Selection:
     mask: Mask
     removed: dict[str, int] = field(default_factory=dict)
 
+    def without(self, rows: Int64, reason: str) -> Selection:
+        """This selection without some of its rows, counted under ``reason``."""
+        mask = self.mask.copy()
+        mask[rows] = False
+        return Selection(mask, self.removed | {reason: self.removed.get(reason, 0) + len(rows)})
+
     @property
     def size(self) -> int:
         """How many annotations are searched."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from app.domain.ports import Jobs, Uploads
 from app.services.browse import Browse
 from app.services.calibrate import Calibrate
+from app.services.curate import Curate
+from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
@@ -24,6 +26,8 @@ class Services:
     ingest: Ingest
     evaluate: Evaluate
     browse: Browse
+    curate: Curate
+    duplicates: Duplicates
     reindex: Reindex
     calibrate: Calibrate
     health: Health

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 
 import numpy as np
 
@@ -14,54 +13,15 @@ from app.domain import ranking
 from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble, Float32
-from app.domain.errors import InvalidInput
 from app.domain.odds import Odds, odds
 from app.domain.partition import Int64, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Neighbours, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
-from app.domain.profiles import REVIEW, Profile
+from app.domain.profiles import Profile
+from app.domain.question import GroupBy, MatchRequest
 from app.domain.trials import SHORTLIST, Listed
 from app.services.rank import comparable, current_snapshot, rank
 from app.telemetry import Stopwatch
-
-MAX_CANDIDATES = 100
-
-
-class GroupBy(StrEnum):
-    """What a candidate stands for."""
-
-    ANNOTATION = "annotation"
-    INDIVIDUAL = "individual"
-
-
-@dataclass(frozen=True, slots=True)
-class MatchRequest:
-    """A question: exactly one of ``photograph`` (file bytes) and ``annotation_id``, and where to search.
-
-    ``viewpoint`` and ``captured`` tell what is known of the photograph; for an annotation they default to its own.
-    ``without_encounters`` and ``without_individuals`` are names as the user knows them.
-    """
-
-    photograph: bytes | None = None
-    annotation_id: int | None = None
-    viewpoint: Viewpoint | None = None
-    captured: date | None = None
-    scope: Scope = field(default_factory=Scope)
-    without_encounters: frozenset[str] = frozenset()
-    without_individuals: frozenset[str] = frozenset()
-    without_own_encounter: bool = False
-    limit: int = 20
-    group_by: GroupBy = GroupBy.ANNOTATION
-    profile: Profile = REVIEW
-
-    def __post_init__(self) -> None:
-        """Raise InvalidInput unless there is exactly one query and a usable limit."""
-        if (self.photograph is None) == (self.annotation_id is None):
-            raise InvalidInput("give either a photograph or an annotation id")
-        if not 1 <= self.limit <= MAX_CANDIDATES:
-            raise InvalidInput(f"limit must lie between 1 and {MAX_CANDIDATES}")
-        if self.without_own_encounter and self.annotation_id is None:
-            raise InvalidInput("only a catalogued annotation has an encounter of its own to leave out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +109,20 @@ class Match:
             query = self._photograph(request, request.photograph, ensemble, watch)
         else:
             query = self._catalogued(request, ensemble, snapshot, watch)
-        selection = _comparable(query, snapshot, ensemble)
-        found = self._search(request, query, snapshot, ensemble, selection)
-        watch.lap("search")
-        said = self._odds(request, query, snapshot, ensemble, selection, found)
-        candidates = self._candidates(request, query, found, said)
+        selection = comparable(snapshot, ensemble, query.viewpoint, query.scope.select(snapshot.gallery))
+        while True:
+            found = self._search(request, query, snapshot, ensemble, selection)
+            watch.lap("search")
+            said = self._odds(request, query, snapshot, ensemble, selection, found)
+            # Looking up comes last, so that nothing is answered that was gone before: whatever was removed since this
+            # generation was built leaves no gap, but is left out of another search.
+            ids: Int64 = found.annotations[0][found.annotations[0] >= 0]
+            known = self.catalogue.annotations(ids.tolist())
+            if len(known) == len(ids):
+                break
+            gone = ids[[int(one) not in known for one in ids]]
+            selection = selection.without(snapshot.gallery.rows_of(gone), "removed_since")
+        candidates = _candidates(request, query, found, known, said)
         watch.lap("look_up")
         receipt = _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds)
         return MatchResult(candidates, receipt, said)
@@ -244,28 +213,24 @@ class Match:
         listed = Listed(request.group_by)
         return odds(next(known, None), listed, query.viewpoint, snapshot.gallery, selection.mask, rows, scores)
 
-    def _candidates(self, request: MatchRequest, query: _Query, found: Neighbours, said: Odds) -> tuple[Candidate, ...]:
-        ids = [int(annotation) for annotation in found.annotations[0] if annotation >= 0]
-        known = self.catalogue.annotations(ids)
-        scores = ranking.score_of(found.cosines[0])
-        # An annotation removed since this generation was built has no row any more and is passed over.
-        same = said.same or (None,) * len(ids)
-        alive = [(known[i], float(score), p) for i, score, p in zip(ids, scores, same, strict=False) if i in known]
-        return tuple(
-            Candidate(
-                rank=place,
-                score=score,
-                probability_same=probability,
-                annotation=annotation,
-                days_between=_days(query.captured, annotation.captured.day),
-                same_photograph=annotation.image.sha256 == query.sha256,
-            )
-            for place, (annotation, score, probability) in enumerate(alive[: request.limit], start=1)
+
+def _candidates(
+    request: MatchRequest, query: _Query, found: Neighbours, known: Mapping[int, Annotation], said: Odds
+) -> tuple[Candidate, ...]:
+    ids = [int(annotation) for annotation in found.annotations[0] if annotation >= 0][: request.limit]
+    same = said.same or (None,) * len(ids)
+    ranked = zip(ids, ranking.score_of(found.cosines[0]), same, strict=False)
+    return tuple(
+        Candidate(
+            rank=place,
+            score=float(score),
+            probability_same=probability,
+            annotation=known[number],
+            days_between=_days(query.captured, known[number].captured.day),
+            same_photograph=known[number].image.sha256 == query.sha256,
         )
-
-
-def _comparable(query: _Query, snapshot: Snapshot, ensemble: Ensemble) -> Selection:
-    return comparable(snapshot, ensemble, query.viewpoint, query.scope.select(snapshot.gallery))
+        for place, (number, score, probability) in enumerate(ranked, start=1)
+    )
 
 
 def _days(one: date | None, other: date | None) -> int | None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.domain.question import MatchRequest
 from app.services.bundle import Services
-from app.services.match import MatchRequest, MatchResult
+from app.services.match import MatchResult
 from app.web.limits import Places
 from app.web.upkeep import Upkeep
 

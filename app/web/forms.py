@@ -14,7 +14,7 @@ from app.domain.errors import InvalidInput
 from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
 from app.domain.profiles import PROFILES, REVIEW
-from app.services.match import MAX_CANDIDATES, GroupBy, MatchRequest
+from app.domain.question import MAX_CANDIDATES, GroupBy, MatchRequest
 
 LARGEST_ID = 2**63 - 1
 LONGEST_NAME = 200

@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput, ResightError
+from app.domain.question import GroupBy, MatchRequest
 from app.domain.survey import SYNTHETIC
-from app.services.match import GroupBy, MatchRequest
 from app.web import problems, shapes
 from app.web.door import Door, TheDoor
 from app.web.forms import LONGEST_NAME, Id, MatchForm, no_repeats

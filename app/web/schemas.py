@@ -11,7 +11,7 @@ from app.domain.calibration_record import Source
 from app.domain.catalogue import DatePrecision, Viewpoint
 from app.domain.formats import SheetFormat
 from app.domain.ingestion import ImportState, RowState
-from app.services.match import GroupBy
+from app.domain.question import GroupBy
 
 
 class Answer(BaseModel):

@@ -8,7 +8,8 @@ from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individ
 from app.domain.ensemble import Ensemble
 from app.domain.ingestion import ImportReport, Plan, RowState, Trial
 from app.domain.profiles import Profile
-from app.services.match import Candidate, MatchRequest, MatchResult, Receipt
+from app.domain.question import MatchRequest
+from app.services.match import Candidate, MatchResult, Receipt
 from app.web import schemas
 from app.web.shapes_calibration import calibration_note
 

@@ -20,7 +20,7 @@ from app.bootstrap import bootstrap
 from app.config import Settings
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import parse_manifest
-from app.services.match import MatchRequest
+from app.domain.question import MatchRequest
 from models import curves
 from models.checkpoint import LAST
 from models.dataset import read_photographs

@@ -16,7 +16,8 @@ from app.domain.errors import (
     UnknownIndividual,
 )
 from app.domain.partition import Scope
-from app.services.match import GroupBy, MatchRequest, MatchResult
+from app.domain.question import GroupBy, MatchRequest
+from app.services.match import MatchResult
 from tests.fakes import World, photo, sighting, two_spaces
 
 
