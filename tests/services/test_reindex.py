@@ -1,10 +1,10 @@
-"""Reindex: every annotation gets its vectors, the index follows the catalogue, and a check only reads."""
+"""Reindex: every annotation gets its vectors, and the index follows the catalogue."""
 
 import numpy as np
 import pytest
 
 from app.domain.catalogue import Box
-from app.domain.errors import CatalogueUnavailable, Corrupt, IndexUnavailable
+from app.domain.errors import CatalogueUnavailable, Corrupt, IndexUnavailable, StorageFull, Unavailable
 from tests.fakes import World, one_space, photo, sighting
 
 
@@ -89,34 +89,16 @@ def test_catching_up_outlives_an_unreachable_catalogue(world, monkeypatch):
     assert not reindex._busy.locked()
 
 
-def test_a_sound_service_verifies(world):
-    """Nothing missing, changed, stale or lacking."""
-    found = world.services.reindex.verify()
-    assert found.sound
-    assert found.lacking == {"colours": 0}
+def test_nothing_is_built_while_the_storage_is_away(world):
+    """A disk that is not there gets no index either; the generation before goes on answering."""
+    world.blobs.away = "the store lacks its marker file"
+    with pytest.raises(Unavailable, match="marker"):
+        world.services.reindex.refresh()
+    assert len(world.index.current().gallery) == 9
 
 
-def test_verify_names_each_fault_and_mends_none(world):
-    """A changed original, a stale index and lacking vectors are told, and are still there afterwards."""
-    reindex = world.services.reindex
-    stale = world.index.current()
-    world.bring([sighting(90, "whale9")], [photo(9)], "folder:more")
-    world.index._current = stale
-    world.blobs.stored[world.catalogue.annotation(1).image.sha256] = b"spoilt"
-    world.embedder.loaded = one_space(size=5)
-    world.catalogue.use_spaces(world.embedder.active_spaces())
-    for _ in range(2):
-        found = reindex.verify()
-        assert not found.sound
-        assert (len(found.index), len(found.originals), found.lacking) == (1, 1, {"colours": 10})
-
-
-def test_verify_tells_that_the_catalogue_is_of_another_ensemble(world):
-    """Whatever cannot be matched is not sound: vectors of another ensemble, none at all, or no ensemble."""
-    world.embedder.loaded = one_space(size=5)
-    found = world.services.reindex.verify()
-    assert (found.sound, found.index) == (False, ())
-    assert "another ensemble" in found.ensemble[0]
-    world.embedder.broken = "a member is missing"
-    assert "a member is missing" in world.services.reindex.verify().ensemble[0]
-    assert "no vectors" in World().services.reindex.verify().ensemble[0]
+def test_a_full_disk_stops_the_embedding(world):
+    """Vectors leave the reserve of the disk to edits and decisions."""
+    world.embedder.loaded, world.blobs.full = one_space(size=5), True
+    with pytest.raises(StorageFull):
+        world.services.reindex()
