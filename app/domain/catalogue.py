@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Viewpoint(StrEnum):
@@ -128,6 +129,7 @@ class Individual:
     last_seen: date | None
 
 
+@lru_cache(maxsize=4_096)  # the rows of a survey share few names
 def name_key(name: str) -> str:
     """The key under which two spellings are one name: Unicode form, spaces and case do not tell animals apart."""
     return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()

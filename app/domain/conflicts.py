@@ -101,7 +101,7 @@ def crosscheck(rows: Sequence[Sighting], held: Held, memory: Memory) -> list[tup
     found += [
         (row, "encounter_id", f"{row.encounter!r} belongs to {owners[key]!r}, not to {name!r}")
         for row, key, name in owned
-        if name_key(owners[key]) != name_key(name)
+        if owners[key] != name and name_key(owners[key]) != name_key(name)
     ]
     return sorted(found, key=lambda fault: fault[0].row)
 
