@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from app.adapters.csv_scenarios import CsvScenarios
 from app.adapters.csv_sheets import CsvSheet
+from app.adapters.faiss_frozen import FaissFrozen
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_blobs import FileBlobs
+from app.adapters.file_runs import FileRuns
 from app.adapters.file_uploads import FileUploads
+from app.adapters.html_report import HtmlReports
 from app.adapters.json_calibrations import JsonCalibrations
 from app.adapters.onnx_embedder import OnnxEmbedder
 from app.adapters.path_sources import PathSources
@@ -30,6 +34,7 @@ from app.services.calibrate import Calibrate
 from app.services.evaluate import Evaluate
 from app.services.health import Health
 from app.services.ingest import Ingest
+from app.services.evaluate_work import EvaluationWork
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
@@ -63,7 +68,20 @@ def bootstrap(settings: Settings) -> Services:
         match=Match(catalogue, blobs, images, embedder, index, (calibrations, shipped)),
         planning=Planning(catalogue, images, embedder, sheets, sql_memory),
         ingest=Ingest(catalogue, blobs, images, embedder, index, sheets),
-        evaluate=Evaluate(catalogue, embedder, index, CsvScenarios()),
+        evaluate=Evaluate(
+            EvaluationWork(
+                catalogue=catalogue,
+                blobs=blobs,
+                images=images,
+                embedder=embedder,
+                index=index,
+                packs=CsvScenarios(),
+                runs=FileRuns(settings.data / "evaluations"),
+                frozen=FaissFrozen(batch_threads=threads),
+                reports=HtmlReports(),
+                release=version("resight"),
+            )
+        ),
         browse=Browse(catalogue, blobs, images),
         reindex=Reindex(catalogue, blobs, images, embedder, index),
         calibrate=Calibrate(embedder, index, calibrations, shipped),

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from app import cli_show as show
 from app.bootstrap import bootstrap, make_survey
 from app.cli_evaluate import PROFILE, evaluate, scenarios_app
-from app.cli_options import WANTS_JSON, Data, Json, open_services
+from app.cli_options import JSON_WANTED, Data, Json, open_services
 from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
@@ -36,7 +36,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ResightError as error:
-            show.failed(error, as_json=bool(ctx.meta.get(WANTS_JSON)))
+            show.failed(error, as_json=bool(ctx.meta.get(JSON_WANTED)))
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -182,17 +182,6 @@ def reindex(data: Data = None, json: Json = False) -> None:
     with show.Bar("embedding", quiet=json) as bar:
         snapshot = services.jobs.run(lambda: services.reindex(lambda done: bar.at(done, 0)))
     show.indexed(snapshot, as_json=json)
-
-
-@app.command()
-def verify(data: Data = None, json: Json = False) -> None:
-    """Compare originals, vectors and index with the catalogue; mends nothing, exits with 1 when something is wrong."""
-    services = open_services(data)
-    with show.waiting("reading every file", quiet=json):
-        found = services.reindex.verify()
-    show.verified(found, as_json=json)
-    if not found.sound:
-        raise typer.Exit(1)
 
 
 @app.command()

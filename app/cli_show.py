@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,8 +19,6 @@ from app.domain.errors import BadRows, ResightError
 from app.domain.ingestion import ImportReport, RowState
 from app.domain.ports import Snapshot
 from app.domain.survey import SYNTHETIC
-from app.services.evaluate import Evaluation, ScenarioScore
-from app.services.reindex import Verification
 
 _SHOWN = 20
 
@@ -60,7 +57,7 @@ def waiting(label: str, *, quiet: bool) -> AbstractContextManager[object]:
 def planned(answer: Mapping[str, Any], *, as_json: bool) -> None:
     """What an import of a sheet without fault would do, in the shape of a dry run of POST /imports."""
     if as_json:
-        _json(answer)
+        print_json(answer)
         return
     console.print(
         f"{answer['rows']} rows ({answer['format']}), no fault: {answer['new']} new, {answer['unchanged']} unchanged, "
@@ -76,7 +73,7 @@ def planned(answer: Mapping[str, Any], *, as_json: bool) -> None:
 def imported(report: ImportReport, *, as_json: bool) -> None:
     """How an import ended, with a reason for each row that was refused."""
     if as_json:
-        _json(asdict(report) | {"total": report.total})
+        print_json(asdict(report) | {"total": report.total})
         return
     counts = ", ".join(f"{count} {state}" for state, count in report.rows.items() if count)
     console.print(f"import {report.import_id} {report.state}: {report.total} rows: {counts}")
@@ -88,7 +85,7 @@ def imported(report: ImportReport, *, as_json: bool) -> None:
 def answered(answer: Mapping[str, Any], *, as_json: bool) -> None:
     """Ranked candidates and the receipt, in the shape of POST /match."""
     if as_json:
-        _json(answer)
+        print_json(answer)
         return
     table, receipt = Table(box=None), answer["receipt"]
     for title in ("rank", "score", "individual", "image", "view", "date", "encounter", "days between"):
@@ -110,55 +107,14 @@ def answered(answer: Mapping[str, Any], *, as_json: bool) -> None:
         console.print(f"These are {SYNTHETIC} animals, drawn by a generator.", style="yellow")
 
 
-def evaluated(evaluation: Evaluation, out: Path, *, as_json: bool) -> None:
-    """Scores of a pack, and where its predictions went."""
-    if as_json:
-        _json(asdict(evaluation) | {"predictions": str(out)})
-        return
-    scored([*evaluation.scenarios, evaluation.pooled], as_json=False)
-    console.print(f"{len(evaluation.predictions)} predictions in {out}", highlight=False)
-
-
-def scored(scores: Iterable[ScenarioScore], *, as_json: bool) -> None:
-    """mAP@20 a scenario beside the other-encounter figure."""
-    if as_json:
-        _json([asdict(one) for one in scores])
-        return
-    columns = ("scenario", "queries", "gallery", "mAP@20", "top-1", "top-20", "other encounter: mAP@20", "top-20")
-    table = Table(*columns, box=None)
-    for one in scores:
-        score, other = one.score, one.other_encounter
-        table.add_row(
-            one.name,
-            str(one.queries),
-            str(one.gallery),
-            *((f"{score.map20:.4f}", f"{score.top1:.4f}", f"{score.top20:.4f}") if score else ("-", "-", "-")),
-            *((f"{other.map20:.4f}", f"{other.top20:.4f}") if other else ("-", "-")),
-        )
-    console.print(table)
-
-
 def indexed(snapshot: Snapshot, *, as_json: bool) -> None:
     """The generation that answers now."""
     facts = {"generation": snapshot.generation, "catalogue_version": snapshot.catalogue_version}
     facts["annotations"] = len(snapshot.gallery)
     if as_json:
-        _json(facts)
+        print_json(facts)
     else:
         console.print("generation {generation}: {annotations} annotations".format(**facts), highlight=False)
-
-
-def verified(found: Verification, *, as_json: bool) -> None:
-    """Every fault that a read-only check found."""
-    if as_json:
-        _json(asdict(found) | {"sound": found.sound})
-        return
-    for sentence in (*found.index, *found.originals):
-        console.print(sentence, style="yellow", markup=False)
-    for space, count in found.lacking.items():
-        if count:
-            console.print(f"{count} annotations lack a vector in the space {space}", style="yellow", markup=False)
-    console.print("sound" if found.sound else "not sound: `resight reindex` mends the index, never the originals")
 
 
 def failed(error: ResightError, *, as_json: bool) -> None:
@@ -169,7 +125,7 @@ def failed(error: ResightError, *, as_json: bool) -> None:
         problem: dict[str, Any] = {"code": error.code, "detail": str(error)}
         if isinstance(error, BadRows):
             problem |= {"faults": [asdict(fault) for fault in faults], "total": error.total}
-        _json(problem)
+        print_json(problem)
         return
     for fault in faults[:_SHOWN]:
         _say(f"  row {fault.row}, {fault.column}: {fault.reason}")
@@ -192,7 +148,8 @@ def _more(where: Console, total: int) -> None:
         where.print(f"  … and {total - _SHOWN} more (--json lists up to 1,000)", highlight=False)
 
 
-def _json(content: Any) -> None:
+def print_json(content: Any) -> None:
+    """An answer for machines, on standard output."""
     console.file.write(json.dumps(content, default=_plain, indent=1) + "\n")
 
 

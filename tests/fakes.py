@@ -18,7 +18,6 @@ from app.domain.conflicts import Remembered
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Member, Preprocessing, Space
 from app.domain.errors import BadArchive, ModelUnavailable, Unavailable
 from app.domain.photograph import Photograph
-from app.domain.scenario import Prediction, ScenarioPack
 from app.services.browse import Browse
 from app.services.calibrate import Calibrate
 from app.services.bundle import Services
@@ -33,6 +32,7 @@ from tests.fakes_catalogue import FakeCatalogue
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
 from tests.fakes_index import NumpyIndex
 
+from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns
 __all__ = [
     "FakeBlobs",
     "FakeCatalogue",
@@ -180,23 +180,6 @@ class FakeUploads:
             self.discard(source)
 
 
-@dataclass
-class FakePacks:
-    """The ScenarioPacks port: packs and prediction files by the text of their path."""
-
-    packs: dict[str, ScenarioPack] = field(default_factory=dict)
-    files: dict[str, list[Prediction]] = field(default_factory=dict)
-
-    def read(self, folder: Any) -> ScenarioPack:
-        return self.packs[str(folder)]
-
-    def read_predictions(self, path: Any) -> list[Prediction]:
-        return self.files[str(path)]
-
-    def write_predictions(self, path: Any, predictions: Any) -> None:
-        self.files[str(path)] = list(predictions)
-
-
 def photo(whale: int, shot: int = 0, *, size: tuple[int, int] = (48, 64), kind: str = "PNG") -> bytes:
     """A photograph: the colours tell the whale, and each shot of it differs a little."""
     pattern = np.random.default_rng(whale).integers(0, 256, (8, 8, 3))
@@ -238,17 +221,24 @@ class World:
         self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
         self.opened: dict[str, Any] = {}
         self.uploads = FakeUploads(self.opened)
+        self.runs, self.frozen, self.reports = FakeRuns(), FakeFrozen(), FakeReports()
         self.sheets = FakeSheets(self.opened)
 
     @property
     def services(self) -> Services:
         """The record that the doors are given."""
+    @property
+    def evaluation_work(self) -> EvaluationWork:
+        """The work of evaluations, on the same ports."""
+        ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index, self.packs)
+        return EvaluationWork(*ports, self.runs, self.frozen, self.reports, "0")
+
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
         return Services(
             match=Match(*ports, (self.calibrations, self.released)),
             planning=Planning(self.catalogue, self.images, self.embedder, self.sheets, remembered),
             ingest=Ingest(*ports, self.sheets),
-            evaluate=Evaluate(self.catalogue, self.embedder, self.index, self.packs),
+            evaluate=Evaluate(self.evaluation_work),
             browse=Browse(self.catalogue, self.blobs, self.images),
             reindex=Reindex(*ports),
             calibrate=Calibrate(self.embedder, self.index, self.calibrations, self.released),

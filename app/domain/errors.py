@@ -9,10 +9,12 @@ ResightError
 │   ├── BadScope          a scope that contradicts itself
 │   └── BadArchive        a ZIP that cannot be read or is not safe
 ├── NotFound              no such thing (or not one that the caller may see)
-│   ├── UnknownAnnotation, UnknownIndividual, UnknownImage, UnknownImport, UnknownEnsemble, UnknownJob
+│   ├── UnknownAnnotation, UnknownIndividual, UnknownImage, UnknownImport, UnknownEnsemble, UnknownJob,
+│   │   UnknownEvaluation
 ├── Conflict              the request contradicts what the catalogue holds
 │   ├── StaleRevision     somebody else changed the annotation meanwhile
 │   ├── SpaceMismatch     vectors of two spaces were about to be mixed
+│   ├── LosingEnsemble    an ensemble that a stored evaluation says to be worse was about to be made active
 │   └── KeyReused         an idempotency key stands for another request already
 ├── NotAllowed            the caller may not do this
 ├── LimitReached          more than the service accepts
@@ -146,6 +148,12 @@ class UnknownJob(NotFound):
     code = "unknown_job"
 
 
+class UnknownEvaluation(NotFound):
+    """No evaluation with this id."""
+
+    code = "unknown_evaluation"
+
+
 class Conflict(ResightError):
     """The request contradicts what the catalogue holds."""
 
@@ -162,6 +170,12 @@ class SpaceMismatch(Conflict):
     """Vectors of two spaces were about to be mixed."""
 
     code = "space_mismatch"
+
+
+class LosingEnsemble(Conflict):
+    """An ensemble that a stored evaluation says to be worse was about to be made active."""
+
+    code = "losing_ensemble"
 
 
 class KeyReused(Conflict):

@@ -34,11 +34,12 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One scored line of output; ``score`` lies in [0, 1]."""
+    """One scored line of output; ``score`` lies in [0, 1]. ``line`` is where it stands in its file, 0 without one."""
 
     query_id: str
     image_id: str
     score: float
+    line: int = field(default=0, compare=False)
 
 
 Truth = Mapping[str, frozenset[str]]
@@ -80,28 +81,39 @@ def check_pack(pack: ScenarioPack) -> None:
 def check_predictions(scenario: Scenario, rows: Sequence[Prediction]) -> None:
     """Hold predictions of one scenario against the contest's rules.
 
-    Raises BadScenario naming the fault: a missing or unknown query, an image that is not in the database, a repeated
-    row, more than 20 rows, a score outside [0, 1] or not a number, the query photograph itself.
+    Raises BadScenario naming scenario, line and fault: a missing or unknown query, an image that is not in the
+    database, a repeated row, more than 20 rows, a score outside [0, 1] or not a number, the query photograph itself.
     """
     own = {query.query_id: query.image_id for query in scenario.queries}
     gallery = frozenset(scenario.gallery)
+    seen: set[tuple[str, str]] = set()
+    counts: Counter[str] = Counter()
     for row in rows:
-        if row.query_id not in own:
-            raise BadScenario(f"unknown query {row.query_id!r} in {scenario.scenario_id}")
-        if row.image_id == own[row.query_id]:
-            raise BadScenario(f"self match: {row.query_id!r} returns its own photograph {row.image_id!r}")
-        if row.image_id not in gallery:
-            raise BadScenario(f"unknown image {row.image_id!r} for {row.query_id!r}: it is not in the database")
-        if not 0.0 <= row.score <= 1.0:
-            raise BadScenario(f"score {row.score} of {row.query_id!r}, {row.image_id!r} lies outside [0, 1]")
-    pairs = Counter((row.query_id, row.image_id) for row in rows)
-    if repeated := [pair for pair, count in pairs.items() if count > 1]:
-        raise BadScenario(f"duplicate row: {repeated[0][0]!r}, {repeated[0][1]!r}")
-    counts = Counter(row.query_id for row in rows)
+        counts[row.query_id] += 1
+        pair = row.query_id, row.image_id
+        if fault := _fault(row, own, gallery, repeated=pair in seen):
+            raise BadScenario(f"{scenario.scenario_id}{f', line {row.line}' if row.line else ''}: {fault}")
+        seen.add(pair)
     if crowded := [query_id for query_id, count in counts.items() if count > MAX_ROWS]:
-        raise BadScenario(f"{counts[crowded[0]]} rows for {crowded[0]!r}, more than {MAX_ROWS}")
+        lines = [row.line for row in rows if row.query_id == crowded[0]][MAX_ROWS:]
+        where = f", line {lines[0]}" if lines[0] else ""
+        raise BadScenario(
+            f"{scenario.scenario_id}{where}: {counts[crowded[0]]} rows for {crowded[0]!r}, more than {MAX_ROWS}"
+        )
     if missing := [query_id for query_id in own if query_id not in counts]:
-        raise BadScenario(f"missing query: {missing[0]!r} has no rows ({len(missing)} such)")
+        raise BadScenario(f"{scenario.scenario_id}: missing query: {missing[0]!r} has no rows ({len(missing)} such)")
+
+
+def _fault(row: Prediction, own: Mapping[str, str], gallery: frozenset[str], *, repeated: bool) -> str | None:
+    if row.query_id not in own:
+        return f"unknown query {row.query_id!r}"
+    if row.image_id == own[row.query_id]:
+        return f"self match: {row.query_id!r} returns its own photograph {row.image_id!r}"
+    if row.image_id not in gallery:
+        return f"unknown image {row.image_id!r} for {row.query_id!r}: it is not in the database"
+    if not 0.0 <= row.score <= 1.0:
+        return f"score {row.score} of {row.query_id!r}, {row.image_id!r} lies outside [0, 1]"
+    return f"duplicate row: {row.query_id!r}, {row.image_id!r}" if repeated else None
 
 
 def by_query(rows: Iterable[Prediction]) -> dict[str, list[Prediction]]:

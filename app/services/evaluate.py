@@ -1,183 +1,174 @@
-"""Evaluate: a scenario pack over stored vectors, ranked as a match is, scored as the contest scores."""
+"""Evaluate: scenarios over stored vectors, ranked as a match is, scored as the contest scores."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from app.domain.comparison import Difference, differences
+from app.domain.errors import BadScenario, InvalidInput, LosingEnsemble
+from app.domain.evaluation import Evaluation, ScenarioScore, scenario_scores
+from app.domain.outcomes import outcomes, right
+from app.domain.profiles import profile_named
+from app.domain.scenario import ScenarioPack, by_query, check_pack, check_predictions
+from app.domain.scenario_kinds import Built, Kind, Shot, build
+from app.services.evaluate_work import PACK, PREDICTIONS, REPORT, SCORES, EvaluationWork, Wanted
 
-from app.domain import measures, ranking
-from app.domain.catalogue import Viewpoint
-from app.domain.errors import BadScenario
-from app.domain.measures import Score
-from app.domain.partition import VIEWPOINTS, Gallery, Int64, Scope
-from app.domain.ports import Catalogue, Embedder, Neighbours, ScenarioPacks, Snapshot, VectorIndex
-from app.domain.profiles import CONTEST, Profile
-from app.domain.scenario import (
-    MAX_ROWS,
-    Prediction,
-    Query,
-    Scenario,
-    ScenarioPack,
-    check_pack,
-    check_predictions,
-)
-from app.services.rank import current_snapshot, rank
+DOCUMENTS = (PREDICTIONS, SCORES, REPORT)
+_JOB, _REQUEST = "job.json", "request.json"
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class ScenarioScore:
-    """What one scenario, or all pooled, reached; a score is None when the truth that it needs was not given."""
+class Standing:
+    """Where an evaluation stands: ``done`` of ``total`` steps; ``evaluation`` comes with its end."""
 
-    name: str
-    queries: int
-    gallery: int
-    score: Score | None
-    other_encounter: Score | None
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Predictions of a whole pack, its scores and the versions that they were computed with."""
-
-    predictions: tuple[Prediction, ...]
-    scenarios: tuple[ScenarioScore, ...]
-    pooled: ScenarioScore
-    catalogue_version: int
-    index_generation: int
-    ensemble: str
-    manifest_sha256: str
-    profile: Profile
+    evaluation_id: str
+    wanted: Wanted
+    done: int
+    total: int
+    job_id: str | None
+    evaluation: Evaluation | None
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """The use case; nothing is embedded, every vector is one that the index stores."""
+    """The use case: an evaluation is recorded, worked off by ``work``, and looked up afterwards."""
 
-    catalogue: Catalogue
-    embedder: Embedder
-    index: VectorIndex
-    packs: ScenarioPacks
+    work: EvaluationWork
 
-    def folder(self, scenarios: Path, out: Path | None = None, profile: Profile = CONTEST) -> Evaluation:
-        """Evaluate a pack on disk and, when ``out`` is given, write the predictions there in the contest's format."""
-        evaluation = self(self.packs.read(scenarios), profile)
-        if out:
-            self.packs.write_predictions(out, evaluation.predictions)
-        return evaluation
+    def begin(self, pack: ScenarioPack, wanted: Wanted) -> str:
+        """Record an evaluation and give its id.
+
+        Raises BadScenario for a broken pack or an image that the catalogue does not hold, UnknownEvaluation for an
+        unknown run to compare with, InvalidInput for one that has not ended or an unknown profile.
+        """
+        check_pack(pack)
+        self.work.ids(pack)
+        profile_named(wanted.profile)
+        if wanted.against is not None:
+            self.work.evaluation(wanted.against)
+
+        def write(folder: Path) -> None:
+            self.work.packs.write(folder / PACK, pack)
+            (folder / _REQUEST).write_bytes(wanted.to_json())
+
+        return self.work.runs.create(write)
+
+    def run(self, run_id: str, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+        """Work off an evaluation now, step by step."""
+        done, finished = 0, False
+        while not finished:
+            step = self.work.step({"evaluation_id": run_id}, done)
+            done, finished = step.done, step.finished
+            if progress:
+                progress(step.done, step.total)
+        return self.work.evaluation(run_id)
+
+    def pack(self, folder: Path) -> ScenarioPack:
+        """The checked pack in a folder; raises BadScenario."""
+        return self.work.packs.read(folder)
+
+    def write_pack(self, folder: Path, pack: ScenarioPack) -> None:
+        """Write a pack in the contest's layout; raises Unavailable, StorageFull."""
+        self.work.packs.write(folder, pack)
+
+    def pack_of(self, run_id: str) -> ScenarioPack:
+        """The pack of an earlier evaluation; raises UnknownEvaluation."""
+        return self.work.pack(run_id)
+
+    def built(self, kinds: Sequence[Kind] = tuple(Kind), *, seed: int = 0) -> Built:
+        """Scenarios from the catalogue itself; raises BadScenario when it can fill none of these kinds."""
+        return build(list(self._shots()), kinds, seed=seed)
+
+    def evaluation(self, run_id: str) -> Evaluation:
+        """What an evaluation that has ended found; raises UnknownEvaluation, InvalidInput."""
+        return self.work.evaluation(run_id)
+
+    def document(self, run_id: str, name: str) -> bytes:
+        """One of the documents; raises UnknownEvaluation, and InvalidInput while there is none."""
+        content = self.work.runs.get(run_id, name)
+        if content is None or self.work.runs.get(run_id, REPORT) is None:
+            raise InvalidInput(f"the evaluation {run_id} has not ended")
+        return content
+
+    def accept(self, run_id: str, job_id: str) -> None:
+        """Note the job that works an evaluation off."""
+        self.work.runs.put(run_id, _JOB, json.dumps({"job_id": job_id}).encode())
+
+    def standings(self) -> list[Standing]:
+        """Every evaluation, newest first."""
+        return [self.standing(run_id) for run_id in self.work.runs.ids()]
+
+    def standing(self, run_id: str) -> Standing:
+        """Where an evaluation stands; raises UnknownEvaluation."""
+        total = len(self.work.pack(run_id).scenarios) + 2
+        done = self.work.done(run_id, total)
+        job = json.loads(self.work.runs.get(run_id, _JOB) or b"{}").get("job_id")
+        evaluation = self.work.evaluation(run_id) if done == total else None
+        return Standing(run_id, self.work.wanted(run_id), done, total, job, evaluation)
 
     def predictions(self, scenarios: Path, predictions: Path) -> list[ScenarioScore]:
         """Score a prediction file of anybody's: each scenario that it answers, then those pooled.
 
         Raises BadScenario for every fault of the file; a query without rows is one, and never skipped quietly.
         """
-        pack, rows = self.packs.read(scenarios), self.packs.read_predictions(predictions)
-        check_pack(pack)
-        owner = {query.query_id: s for s in pack.scenarios for query in s.queries}
-        if stray := {row.query_id for row in rows} - owner.keys():
-            raise BadScenario(f"unknown query {min(stray)!r}: no scenario of the pack holds it")
-        answered = [s for s in pack.scenarios if any(owner[row.query_id] is s for row in rows)]
+        pack, rows = self.work.packs.read(scenarios), self.work.packs.read_predictions(predictions)
+        gathered = by_query(rows)
+        if stray := gathered.keys() - {query.query_id for s in pack.scenarios for query in s.queries}:
+            first = gathered[min(stray)][0]
+            raise BadScenario(
+                f"{predictions.name}, line {first.line}: unknown query {first.query_id!r}: "
+                "no scenario of the pack holds it"
+            )
+        answered = [s for s in pack.scenarios if any(query.query_id in gathered for query in s.queries)]
         if not answered:
             raise BadScenario("the prediction file holds no rows")
         for scenario in answered:
-            check_predictions(scenario, [row for row in rows if owner[row.query_id] is scenario])
-        return [_scored(s.scenario_id, [s], rows, pack) for s in answered] + [_scored("pooled", answered, rows, pack)]
+            own = [row for query in scenario.queries for row in gathered.get(query.query_id, ())]
+            try:
+                check_predictions(scenario, own)
+            except BadScenario as error:
+                raise BadScenario(f"{predictions.name}, {error}") from error
+        elsewhere = pack.other_encounter or {}
+        found = [one for s in answered for one in outcomes(s, gathered, pack.truth, elsewhere)]
+        return scenario_scores({s.scenario_id: len(s.gallery) for s in answered}, found, {})
 
-    def __call__(self, pack: ScenarioPack, profile: Profile = CONTEST) -> Evaluation:
-        """Rank every scenario by a profile and score it.
+    def difference(self, run_id: str, against: str) -> list[Difference]:
+        """How an evaluation differs from another on the queries of both, by scenario, then pooled."""
+        mine, theirs = self.work.evaluation(run_id), self.work.evaluation(against)
+        return differences(mine.outcomes, theirs.outcomes, right, mine.groups)
 
-        Raises BadScenario for a broken pack or an image that the catalogue does not hold, and Unavailable when the
-        index or the ensemble is not there.
+    def refuse_loser(self) -> None:
+        """Raise LosingEnsemble when stored evaluations of one pack say that a switch of ensembles would lose.
+
+        The ensemble whose vectors are served is compared with the one in force, by their newest evaluations of the
+        same pack with the same profile; without such a pair nothing is known and nothing refused.
         """
-        check_pack(pack)
-        snapshot, ensemble = current_snapshot(self.index, self.embedder), self.embedder.ensemble
-        ids = self._ids(pack)
-        rows: list[Prediction] = []
-        for scenario in pack.scenarios:
-            found = list(self._predict(scenario, ids, snapshot, profile))
-            check_predictions(scenario, found)
-            rows += found
-        return Evaluation(
-            predictions=tuple(rows),
-            scenarios=tuple(_scored(s.scenario_id, [s], rows, pack) for s in pack.scenarios),
-            pooled=_scored("pooled", list(pack.scenarios), rows, pack),
-            catalogue_version=snapshot.catalogue_version,
-            index_generation=snapshot.generation,
-            ensemble=ensemble.name,
-            manifest_sha256=ensemble.manifest_sha256,
-            profile=profile,
-        )
+        held = dict(self.work.catalogue.fingerprints())
+        wanted = {space.name: space.fingerprint for space in self.work.embedder.active_spaces()}
+        if not held or held == wanted:
+            return
+        ended = [one.evaluation for one in self.standings() if one.evaluation]
+        newest: dict[tuple[str, str], Evaluation] = {}
+        for one in reversed(ended):
+            if dict(one.pins.spaces) == wanted:
+                newest[one.pins.pack_sha256, one.pins.profile] = one
+        for old in ended:
+            new = newest.pop((old.pins.pack_sha256, old.pins.profile), None) if dict(old.pins.spaces) == held else None
+            if new and (pairs := differences(new.outcomes, old.outcomes, right, new.groups)) and pairs[-1].loses:
+                raise LosingEnsemble(
+                    f"{new.pins.ensemble!r} loses {-pairs[-1].mean:.4f} mAP@20 against {old.pins.ensemble!r} on the "
+                    f"{pairs[-1].queries} queries of a stored evaluation of both; --force switches all the same"
+                )
 
-    def _ids(self, pack: ScenarioPack) -> Mapping[str, int]:
-        names = {query.image_id for scenario in pack.scenarios for query in scenario.queries}
-        names |= {name for scenario in pack.scenarios for name in scenario.gallery}
-        ids = self.catalogue.annotation_ids(names)
-        if lacking := names - ids.keys():
-            raise BadScenario(f"{len(lacking)} image(s) of the pack are not in the catalogue, such as {min(lacking)!r}")
-        return ids
-
-    def _predict(
-        self, scenario: Scenario, ids: Mapping[str, int], snapshot: Snapshot, profile: Profile
-    ) -> Iterator[Prediction]:
-        gallery = snapshot.gallery
-        names = {ids[name]: name for name in scenario.gallery}
-        chosen = Scope(only=frozenset(names)).select(gallery)
-        if chosen.size != len(names):
-            raise BadScenario(f"{scenario.scenario_id}: the index is older than the catalogue; run reindex")
-        for viewpoint, queries in _by_viewpoint(scenario, ids, gallery).items():
-            asked = np.array([ids[query.image_id] for query in queries], np.int64)
-            spaces = [space for space in self.embedder.ensemble.spaces if viewpoint in space.viewpoints]
-            vectors = {space.name: snapshot.vectors(space.name, asked) for space in spaces}
-            depth = MAX_ROWS + _most_of_one_image(gallery, asked)
-            found = rank(snapshot, self.embedder.ensemble, viewpoint, vectors, chosen.mask, depth, profile)
-            for row, query in enumerate(queries):
-                yield from _rows(query, asked[row], _one(found, row), gallery, names)
-
-
-def _by_viewpoint(scenario: Scenario, ids: Mapping[str, int], gallery: Gallery) -> dict[Viewpoint, list[Query]]:
-    rows = gallery.rows_of(np.array([ids[query.image_id] for query in scenario.queries], np.int64))
-    if (rows < 0).any():
-        raise BadScenario(f"{scenario.scenario_id}: the index is older than the catalogue; run reindex")
-    grouped: dict[Viewpoint, list[Query]] = defaultdict(list)
-    for query, row in zip(scenario.queries, rows, strict=True):
-        grouped[VIEWPOINTS[gallery.viewpoint[row]]].append(query)
-    return grouped
-
-
-def _most_of_one_image(gallery: Gallery, asked: Int64) -> int:
-    """How many annotations one asked photograph has at most: so many answers may have to be passed over."""
-    images = gallery.image[gallery.rows_of(asked)]
-    return int(np.unique(gallery.image[np.isin(gallery.image, images)], return_counts=True)[1].max())
-
-
-def _one(found: Neighbours, row: int) -> Neighbours:
-    return Neighbours(found.annotations[row], found.cosines[row])
-
-
-def _rows(
-    query: Query, asked: int, found: Neighbours, gallery: Gallery, names: Mapping[int, str]
-) -> Iterator[Prediction]:
-    """At most 20 rows for one query, its own photograph left out."""
-    own = gallery.image[gallery.rows_of(np.array([asked]))[0]]
-    kept = (found.annotations >= 0) & (gallery.image[gallery.rows_of(found.annotations)] != own)
-    scores = ranking.score_of(found.cosines[kept])
-    for annotation, score in list(zip(found.annotations[kept].tolist(), scores.tolist(), strict=True))[:MAX_ROWS]:
-        yield Prediction(query.query_id, names[annotation], score)
-
-
-def _scored(name: str, scenarios: list[Scenario], rows: list[Prediction], pack: ScenarioPack) -> ScenarioScore:
-    return ScenarioScore(
-        name=name,
-        queries=sum(len(scenario.queries) for scenario in scenarios),
-        gallery=max(len(scenario.gallery) for scenario in scenarios),
-        score=_known(measures.score(scenarios, rows, pack.truth)),
-        other_encounter=_known(measures.score(scenarios, rows, pack.other_encounter or {})),
-    )
-
-
-def _known(score: Score) -> Score | None:
-    """No query with a match in the truth is no score: 0 would be a measurement."""
-    return score if score.queries else None
+    def _shots(self) -> Iterator[Shot]:
+        """Every annotation of the catalogue as a scenario sees it."""
+        catalogue = self.work.catalogue
+        ids = catalogue.gallery().annotation.tolist()
+        for start in range(0, len(ids), _BATCH):
+            for one in catalogue.annotations(ids[start : start + _BATCH]).values():
+                taken = one.captured.taken.isoformat() if one.captured.taken else ""
+                yield Shot(one.source_id, one.individual, one.encounter, one.viewpoint, one.captured.year, taken)

@@ -1,0 +1,53 @@
+"""The ports of evaluations; the others stand in ``ports.py``. Their fakes live in ``tests/fakes_evaluate.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from app.domain.frozen import Frozen
+from app.domain.ports import Snapshot
+from app.domain.report import Report
+
+
+class Runs(Protocol):
+    """Folders of evaluations: each appears whole, and each of its documents is written whole or not at all."""
+
+    def create(self, write: Callable[[Path], None]) -> str:
+        """A new run with what ``write`` puts into its folder; its id. Raises StorageFull, Unavailable."""
+
+    def ids(self) -> list[str]:
+        """Every run, newest first."""
+
+    def folder(self, run_id: str) -> Path:
+        """Where a run lies; raises UnknownEvaluation."""
+
+    def put(self, run_id: str, name: str, content: bytes) -> None:
+        """Write a document durably, in place of any that is there. Raises UnknownEvaluation, StorageFull."""
+
+    def get(self, run_id: str, name: str) -> bytes | None:
+        """A document, None when there is none; raises UnknownEvaluation."""
+
+    def drop(self, run_id: str, name: str) -> None:
+        """Forget a document; one that is not there is no fault."""
+
+
+class FrozenVectors(Protocol):
+    """Vectors kept beside a piece of work, and searched as the index searches."""
+
+    def write(self, path: Path, frozen: Frozen) -> None:
+        """Keep them, whole or not at all. Raises StorageFull, Unavailable."""
+
+    def read(self, path: Path) -> Frozen | None:
+        """What was kept, None when nothing is there or its bytes are not those that were written."""
+
+    def snapshot(self, frozen: Frozen) -> Snapshot:
+        """Them as a generation that can be searched."""
+
+
+class Reports(Protocol):
+    """Draws a report."""
+
+    def render(self, report: Report) -> bytes:
+        """One HTML file that needs nothing beside itself; the same report gives the same bytes."""

@@ -1,0 +1,95 @@
+"""What the report of an evaluation says, before anybody draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.domain.comparison import Difference
+from app.domain.evaluation import Pins, ScenarioScore
+from app.domain.open_set import OpenSet
+from app.domain.slices import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A small JPEG (None when the original could not be read) and what is known of the photograph."""
+
+    jpeg: bytes | None
+    image_id: str
+    individual: str | None
+    viewpoint: str
+    year: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCandidate:
+    """One row of an answer: ``right`` when it shows the same animal, ``elsewhere`` when from another encounter."""
+
+    picture: Picture
+    score: float
+    right: bool
+    elsewhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One query with its first candidates; ``matches`` counts the right answers that there are.
+
+    ``missed`` is a right answer that is not among the candidates, where there is none among them.
+    """
+
+    title: str
+    scenario: str
+    query: Picture
+    precision: float
+    matches: int
+    candidates: tuple[ShownCandidate, ...]
+    missed: Picture | None
+
+
+@dataclass(frozen=True, slots=True)
+class Truthful:
+    """Distributions under one truth: average precisions in equal steps of [0, 1], shares of right answers by rank."""
+
+    queries: int
+    histogram: tuple[int, ...]
+    perfect: float
+    nothing: float
+    match_curve: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the calibration in force says: (mean probability, share that was right, pairs) in bins, and its error."""
+
+    fitted_on: str
+    bins: tuple[tuple[float, float, int], ...]
+    error: float
+    meter: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """This run against an earlier one, on the queries of both."""
+
+    against: Pins
+    right: tuple[Difference, ...]
+    elsewhere: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything on the page; a part that is None or empty is left out with a sentence."""
+
+    pins: Pins
+    scores: tuple[ScenarioScore, ...]
+    right: Truthful | None
+    elsewhere: Truthful | None
+    open_sets: Mapping[str, OpenSet]
+    slices: tuple[Slice, ...]
+    examples: tuple[Example, ...]
+    calibration: Calibration | None
+    comparison: Comparison | None
+    unfilled: Sequence[str]
+    synthetic: bool

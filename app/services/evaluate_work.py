@@ -1,0 +1,234 @@
+"""The work of an evaluation: freeze, then a scenario a step, then the three documents.
+
+The first step keeps what the catalogue and the index hold of the pack's photographs; every later one works on that
+alone. So a step may be repeated after a kill, edits of the catalogue do not reach an evaluation that has begun, and the
+same pins give the same files byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+
+from app.domain.errors import BadScenario, InvalidInput, ResightError, Unavailable
+from app.domain.evaluation import Evaluation, Pinned, Pins, gallery_sizes
+from app.domain.frozen import Frozen
+from app.domain.jobs import JSON, Step
+from app.domain.outcomes import outcomes
+from app.domain.ports import Blobs, Catalogue, Embedder, Images, ScenarioPacks, Snapshot, VectorIndex
+from app.domain.ports_evaluate import FrozenVectors, Reports, Runs
+from app.domain.profiles import CONTEST, profile_named
+from app.domain.scenario import Prediction, ScenarioPack, Truth, by_query
+from app.domain.slices import Facts
+from app.services.evaluate_predict import predict
+from app.services.evaluate_report import Album, figures, report
+from app.services.rank import current_snapshot
+
+PREDICTIONS, SCORES, REPORT = "predictions.csv", "scores.json", "report.html"
+PACK = "pack"
+THUMBNAIL = 160
+
+_REQUEST, _PINS, _VECTORS = "request.json", "pins.json", "vectors.npz"
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an evaluation was asked for: a ranking profile, an earlier run to compare with, kinds left out and why."""
+
+    name: str = ""
+    profile: str = CONTEST.name
+    against: str | None = None
+    unfilled: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        """As it is kept beside the pack."""
+        return json.dumps(asdict(self)).encode()
+
+    @staticmethod
+    def from_json(text: bytes) -> Wanted:
+        """What ``to_json`` wrote."""
+        raw = json.loads(text)
+        return Wanted(**raw | {"unfilled": tuple(raw["unfilled"])})
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationWork:
+    """The Work of evaluations; nothing is embedded, every vector is one that the index stores."""
+
+    catalogue: Catalogue
+    blobs: Blobs
+    images: Images
+    embedder: Embedder
+    index: VectorIndex
+    packs: ScenarioPacks
+    runs: Runs
+    frozen: FrozenVectors
+    reports: Reports
+    release: str
+
+    def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:  # noqa: ARG002 - what is on disk says what is left
+        """Freeze, predict a scenario or finish, whichever is next.
+
+        Raises BadScenario when the catalogue or its index lacks an image, InvalidInput when the ensemble was changed
+        meanwhile, and Unavailable.
+        """
+        run_id = str(arguments["evaluation_id"])
+        pack = self.pack(run_id)
+        total = len(pack.scenarios) + 2
+        done = self.done(run_id, total)
+        if done == 0:
+            self._freeze(run_id, pack)
+        elif done < total - 1:
+            self._predict(run_id, pack, done - 1)
+        elif done < total:
+            self._finish(run_id, pack)
+        done = min(done + 1, total)
+        return Step(done, total, finished=done == total, result={"evaluation_id": run_id})
+
+    def pack(self, run_id: str) -> ScenarioPack:
+        """The pack of an evaluation; raises UnknownEvaluation."""
+        return self.packs.read(self.runs.folder(run_id) / PACK)
+
+    def wanted(self, run_id: str) -> Wanted:
+        """What an evaluation was asked for; raises UnknownEvaluation."""
+        return Wanted.from_json(self.runs.get(run_id, _REQUEST) or b"")
+
+    def done(self, run_id: str, total: int) -> int:
+        """How many of its ``total`` steps are behind an evaluation, by the documents that it has."""
+        if self.runs.get(run_id, REPORT) is not None:
+            return total
+        if self.runs.get(run_id, _PINS) is None:
+            return 0
+        folder = self.runs.folder(run_id)
+        return 1 + next((n for n in range(total - 2) if not (folder / _rows(n)).exists()), total - 2)
+
+    def evaluation(self, run_id: str) -> Evaluation:
+        """What an evaluation that has ended found; raises UnknownEvaluation, InvalidInput."""
+        scores = self.runs.get(run_id, SCORES)
+        if scores is None or self.runs.get(run_id, REPORT) is None:
+            raise InvalidInput(f"the evaluation {run_id} has not ended")
+        return Evaluation.from_json(scores)
+
+    def ids(self, pack: ScenarioPack) -> Mapping[str, int]:
+        """The annotation of each image of a pack; raises BadScenario for one that the catalogue does not hold."""
+        names = {query.image_id for scenario in pack.scenarios for query in scenario.queries}
+        names |= {name for scenario in pack.scenarios for name in scenario.gallery}
+        ids = self.catalogue.annotation_ids(names)
+        if lacking := names - ids.keys():
+            raise BadScenario(f"{len(lacking)} image(s) of the pack are not in the catalogue, such as {min(lacking)!r}")
+        return ids
+
+    def _freeze(self, run_id: str, pack: ScenarioPack) -> None:
+        """Keep vectors and facts of one catalogue version; the pins are written last and so vouch for them."""
+        for _ in range(_ATTEMPTS):
+            snapshot = self._current()
+            ids = self.ids(pack)
+            found = self.catalogue.annotations(ids.values())
+            if self.catalogue.version() == snapshot.catalogue_version:
+                break
+        else:
+            raise Unavailable("the catalogue kept changing while the evaluation began; it is tried again")
+        self.frozen.write(
+            self.runs.folder(run_id) / _VECTORS, Frozen.of(snapshot, np.array(sorted(ids.values()), np.int64))
+        )
+        pinned = {}
+        for name, number in sorted(ids.items()):
+            one = found[number]
+            longest = max((one.box.width, one.box.height) if one.box else (one.image.width, one.image.height))
+            facts = Facts(one.viewpoint, one.captured.year, longest, one.individual, one.encounter)
+            pinned[name] = asdict(Pinned(number, facts, one.image.sha256, one.box))
+        profile, ensemble = profile_named(self.wanted(run_id).profile), self.embedder.ensemble
+        pins = Pins(
+            catalogue_version=snapshot.catalogue_version,
+            ensemble=ensemble.name,
+            ensemble_version=ensemble.version,
+            manifest_sha256=ensemble.manifest_sha256,
+            spaces=dict(sorted(snapshot.fingerprints.items())),
+            profile=profile.name,
+            settings=profile.settings(),
+            pack_sha256=pack_sha256(pack),
+            release=self.release,
+        )
+        self.runs.put(run_id, _PINS, json.dumps({"pins": asdict(pins), "photographs": pinned}).encode())
+
+    def _current(self) -> Snapshot:
+        """The generation of the catalogue as it is now, built first when the catalogue has moved on."""
+        snapshot = current_snapshot(self.index, self.embedder)
+        if snapshot.catalogue_version != self.catalogue.version():
+            self.index.refresh(self.catalogue)
+            snapshot = current_snapshot(self.index, self.embedder)
+        return snapshot
+
+    def _predict(self, run_id: str, pack: ScenarioPack, number: int) -> None:
+        """Rank one scenario in the frozen vectors; raises InvalidInput when the ensemble was changed meanwhile."""
+        pins, photographs = self._pinned(run_id)
+        if self.embedder.ensemble.manifest_sha256 != pins.manifest_sha256:
+            raise InvalidInput(f"this evaluation was begun with the ensemble {pins.ensemble!r}; begin it again")
+        frozen = self.frozen.read(self.runs.folder(run_id) / _VECTORS)
+        if frozen is None:
+            self.runs.drop(run_id, _PINS)
+            raise Unavailable("the vectors of this evaluation were damaged; they are frozen again")
+        ids = {name: one.annotation_id for name, one in photographs.items()}
+        snapshot, profile = self.frozen.snapshot(frozen), profile_named(pins.profile)
+        rows = predict(pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile)
+        self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
+
+    def _pinned(self, run_id: str) -> tuple[Pins, dict[str, Pinned]]:
+        raw = json.loads(self.runs.get(run_id, _PINS) or b"{}")
+        return Pins(**raw["pins"]), {name: Pinned.from_json(one) for name, one in raw["photographs"].items()}
+
+    def _finish(self, run_id: str, pack: ScenarioPack) -> None:
+        """Score all rows and write the documents; the report is the last one and so vouches for the others."""
+        pins, photographs = self._pinned(run_id)
+        folder = self.runs.folder(run_id)
+        rows = [row for n in range(len(pack.scenarios)) for row in self.packs.read_predictions(folder / _rows(n))]
+        evaluation = _evaluation(pack, rows, pins, photographs)
+        wanted = self.wanted(run_id)
+        against = self.evaluation(wanted.against) if wanted.against else None
+        parts = figures(pack, evaluation, photographs, against)
+        album = Album(pack, by_query(rows), photographs, partial(self._thumbnail, photographs))
+        page = report(parts, evaluation, album, wanted.unfilled)
+        self.packs.write_predictions(folder / PREDICTIONS, rows)
+        self.runs.put(run_id, SCORES, evaluation.to_json(parts.document()))
+        self.runs.put(run_id, REPORT, self.reports.render(page))
+        for name in (_VECTORS, *map(_rows, range(len(pack.scenarios)))):
+            self.runs.drop(run_id, name)
+
+    def _thumbnail(self, photographs: Mapping[str, Pinned], image_id: str) -> bytes | None:
+        """A small JPEG of a photograph's box; None where the original cannot be read: a report does without."""
+        one = photographs[image_id]
+        try:
+            photograph = self.images.decode(self.blobs.get(one.sha256), whole=one.box is not None)
+            return self.images.render(photograph, longest=THUMBNAIL, box=one.box)
+        except ResightError:
+            return None
+
+
+def pack_sha256(pack: ScenarioPack) -> str:
+    """A hash of scenarios and truths that does not depend on the files that they came in."""
+    truths = [None if truth is None else {q: sorted(m) for q, m in sorted(truth.items())} for truth in _truths(pack)]
+    text = json.dumps([[asdict(scenario) for scenario in pack.scenarios], truths], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _truths(pack: ScenarioPack) -> tuple[Truth, Truth | None]:
+    return pack.truth, pack.other_encounter
+
+
+def _rows(number: int) -> str:
+    return f"rows-{number:04}.csv"
+
+
+def _evaluation(
+    pack: ScenarioPack, rows: Sequence[Prediction], pins: Pins, photographs: Mapping[str, Pinned]
+) -> Evaluation:
+    gathered, elsewhere = by_query(rows), pack.other_encounter or {}
+    found = tuple(one for s in pack.scenarios for one in outcomes(s, gathered, pack.truth, elsewhere))
+    named = {one.image_id: who for one in found if (who := photographs[one.image_id].facts.individual) is not None}
+    return Evaluation(pins, gallery_sizes(pack), found, named)
