@@ -12,8 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.crash.campaign import Campaign
+from tests.crash.campaign import Campaign, Tally
 from tests.crash.client import Broken
+from tests.crash.places import PLACES
+
+# At a named place a few chunks are enough.
+_AT_PLACES = 450
 
 
 def main() -> None:
@@ -21,20 +25,46 @@ def main() -> None:
     arguments.add_argument("--database", choices=["sqlite", "postgres"], action="append", default=[])
     arguments.add_argument("--kills", type=int, default=100)
     arguments.add_argument("--photographs", type=int, default=2000)
+    arguments.add_argument("--places", nargs="*", help="the failpoints to die at, by default all")
+    arguments.add_argument("--power", action="store_true", help="cut the power of the data's disk at each kill (root)")
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     given = arguments.parse_args()
     for database in given.database or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory(prefix="resight-crash-") as scratch:
-            campaign = Campaign(Path(scratch), given.photographs, given.seed, database)
-            started = time.perf_counter()
-            print(f"{database}: {given.kills} kills, {given.photographs} photographs, seed {given.seed}", flush=True)
+            campaign = Campaign(Path(scratch), given.photographs, given.seed, database, power=given.power)
+            places = Campaign(Path(scratch), min(given.photographs, _AT_PLACES), given.seed, database)
             try:
-                campaign.kills(given.kills)
+                _at_random(campaign, given.kills)
+                _at_places(places, list(PLACES) if given.places is None else given.places)
             except Broken as fault:
-                print(f"{database}: BROKEN after {campaign.tally}\n{fault}")
+                print(f"{database}, seed {given.seed}: BROKEN\n{fault}")
                 sys.exit(1)
-            took = time.perf_counter() - started
-            print(f"{database}: nothing lost, nothing twice; {campaign.tally}; {took:.0f} s", flush=True)
+
+
+def _at_random(campaign: Campaign, kills: int) -> None:
+    """Print after each life, as a run takes long."""
+    what = "power cuts" if campaign.power else "kills"
+    print(f"{campaign.database}: {kills} {what}, {campaign.photographs} photographs, seed {campaign.seed}", flush=True)
+    started = time.perf_counter()
+    for _ in campaign.lives(kills):
+        print(f"  {time.perf_counter() - started:.0f} s: {campaign.tally}", flush=True)
+    _passed(campaign.database, "at random moments", campaign.tally, started)
+
+
+def _at_places(campaign: Campaign, places: list[str]) -> None:
+    """One kill at each of several turns of each place of the list."""
+    started = time.perf_counter()
+    for place in places:
+        way, turns = PLACES[place]
+        for nth in turns:
+            if not campaign.dies_at(place, way, nth):
+                raise Broken(f"{place} was not reached {nth} times by a survey brought as {way!r}")
+    _passed(campaign.database, f"at {len(places)} named places", campaign.tally, started)
+
+
+def _passed(database: str, where: str, tally: Tally, started: float) -> None:
+    took = time.perf_counter() - started
+    print(f"{database}: nothing lost, nothing twice; {where}: {tally}; {took:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Book:
     done: set[int] = field(default_factory=set)
     final: dict[int, int] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
+    versions: tuple[int, int] = (0, 0)
     faults: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -72,15 +73,28 @@ class Book:
             elif report["state"] == "failed":
                 self.faults.append(f"import {import_id} failed: {report['reason']}")
 
-    def show(self, sha256: str, candidates: Sequence[dict[str, Any]]) -> None:
-        """Note under which annotation a match showed a photograph: it may never be another one."""
-        ids = {one["annotation_id"] for one in candidates if one["same_photograph"]}
+    def show(self, sha256: str, answer: dict[str, Any]) -> None:
+        """Note under which annotation a match showed a photograph, and from which versions: neither may go back.
+
+        One client asks after the other, so what an answer names was durable before the next question, kill or not.
+        """
+        ids = {one["annotation_id"] for one in answer["candidates"] if one["same_photograph"]}
+        versions = answer["receipt"]["catalogue_version"], answer["receipt"]["index_generation"]
         with self.lock:
+            if any(now < then for now, then in zip(versions, self.versions, strict=True)):
+                self.faults.append(f"catalogue version and generation were {self.versions} and are {versions}")
+            self.versions = versions
             if len(ids) > 1:
                 self.faults.append(f"a match showed {sha256} {len(ids)} times, as annotations {sorted(ids)}")
             for number in ids:
                 if self.shown.setdefault(sha256, number) != number:
                     self.faults.append(f"{sha256} was annotation {self.shown[sha256]} and is {number}")
+
+    @property
+    def stand(self) -> tuple[int, int, int]:
+        """Changes whenever the service was seen to get on."""
+        with self.lock:
+            return len(self.imports), len(self.done), sum(self.final.values())
 
     @property
     def unfinished(self) -> list[int]:
@@ -158,6 +172,6 @@ class Crew:
             except Gone:
                 continue
             if answer.status == 200:
-                self._book.show(one.sha256, answer.body["candidates"])
+                self._book.show(one.sha256, answer.body)
             elif not answer.busy:
                 raise Broken(f"POST /match answered {answer.status}: {answer.body}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +16,12 @@ from tests.crash import at_rest
 from tests.crash.book import Book, Bring, Crew
 from tests.crash.client import Broken, Gone
 from tests.crash.photographs import Photograph, draw, packed, write_folder
+from tests.crash.power import mounted
 from tests.crash.service import Service
 
 EARLIEST, LATEST = 0.05, 3.0
 _LOOK = 0.01
-_FINISH_SECONDS = 300.0
+_STUCK_SECONDS = 60.0  # the service tries again after 30 when something is away
 _MATCHERS = 2
 WAYS = ("folder", "zip", "many")
 
@@ -44,7 +46,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """``database`` gives the URL of an empty one for each life ("" for SQLite in the data folder)."""
+    """Lives on empty catalogues of one ``database``; with ``power`` each kill is a power cut of the data's disk.
+
+    The photographs' seed is ``seed`` + the number of the life, which also draws the moments of the kills.
+    """
 
     scratch: Path
     photographs: int
@@ -52,18 +57,31 @@ class Campaign:
     database: str = "sqlite"
     entry: str = "app"
     environment: dict[str, str] = field(default_factory=dict)
+    power: bool = False
     tally: Tally = field(default_factory=Tally)
 
-    def kills(self, wanted: int) -> None:
+    def lives(self, kills: int) -> Iterator[None]:
         """Live after life until so many kills fell on work under way; raises Broken with all faults of a life."""
         chance = random.Random(self.seed)
-        while self.tally.kills < wanted:
-            way = WAYS[self.tally.lives % len(WAYS)]
-            with self.life(way) as (service, book, crew):
-                while self.tally.kills < wanted and not crew.through:
+        while self.tally.kills < kills:
+            with self.life(WAYS[self.tally.lives % len(WAYS)]) as (service, book, crew):
+                while self.tally.kills < kills and not crew.through:
                     service.start(**self.environment)
                     self.tally.kills += self._killed(service, crew, chance)
                 self.finish(service, book, crew)
+            yield
+
+    def dies_at(self, place: str, way: str, nth: int) -> bool:
+        """One life with one kill, the ``nth`` time that a place is reached; False when it was not reached so often."""
+        with self.life(way) as (service, book, crew):
+            service.start(**self.environment, RESIGHT_FAILPOINT=f"{place}:{nth}")
+            while (died := service.ended()) is None and not crew.through:
+                time.sleep(_LOOK)
+            if died not in {None, -signal.SIGKILL}:
+                raise Broken(f"{place}: the service ended by itself with {died}; {service.tail()}")
+            self.tally.kills += died is not None
+            self.finish(service, book, crew)
+        return died is not None
 
     @contextmanager
     def life(self, way: str) -> Iterator[tuple[Service, Book, Crew]]:
@@ -71,8 +89,9 @@ class Campaign:
         home = self.scratch / f"life-{self.tally.lives}"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
-        with _database(self.database) as url:
-            service = Service(home, url, entry=self.entry)
+        disk = mounted(self.scratch / "disk.img", home / "data") if self.power else nullcontext(None)
+        with _database(self.database) as url, disk as inserted:
+            service = Service(home, url, entry=self.entry, disk=inserted)
             book = Book()
             survey = list(draw(self.photographs, self.seed + self.tally.lives))
             crew = Crew(service, lanes(way, survey, service.import_root), book)
@@ -126,7 +145,8 @@ class Campaign:
         def wrong(one: Photograph) -> str | None:
             answer = service.client.post("/match", {"limit": "3"}, {"image": one.content})
             candidates = answer.body["candidates"] if answer.status == 200 else []
-            book.show(one.sha256, candidates)
+            if candidates:
+                book.show(one.sha256, answer.body)
             if not candidates or candidates[0]["source_id"] != one.image_id or not candidates[0]["same_photograph"]:
                 return f"{one.image_id} is not its own best match ({answer.status})"
             return None
@@ -157,13 +177,15 @@ def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[lis
 
 
 def _wait_for(crew: Crew, service: Service, book: Book) -> None:
-    started = time.perf_counter()
+    """Until everything is through; raises Broken when nothing moves any more."""
+    moved, stand = time.perf_counter(), book.stand
     while not crew.through:
         if (code := service.ended()) is not None:
             raise Broken(f"the service ended by itself with {code}; {service.tail()}")
-        if time.perf_counter() - started > _FINISH_SECONDS:
-            stand = {number: service.client.get(f"/imports/{number}").body["rows"] for number in book.unfinished}
-            raise Broken(f"not through after {_FINISH_SECONDS:.0f} s: {stand}; {service.tail()}")
+        if book.stand != stand:
+            moved, stand = time.perf_counter(), book.stand
+        if time.perf_counter() - moved > _STUCK_SECONDS:
+            raise Broken(f"nothing moved for {_STUCK_SECONDS:.0f} s, unfinished {book.unfinished}; {service.tail()}")
         time.sleep(_LOOK)
 
 

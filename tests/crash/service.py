@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.crash.client import Broken, Client, Gone
+from tests.crash.power import Disk
 from tests.tiny_ensemble import build_tiny_ensemble
 
 ROOT = Path(__file__).parents[2]
@@ -24,10 +25,19 @@ _STOP_SECONDS = 60.0
 class Service:
     """``resight serve`` below ``home``: data, import root, ensemble and log each have their place there.
 
-    ``entry`` is the module that is run: the product's own, or the tests' door that breaks it on purpose.
+    ``entry`` is the module that is run: the product's own, or the tests' door that breaks it on purpose. ``disk`` is
+    mounted at the data folder.
     """
 
-    def __init__(self, home: Path, database_url: str = "", *, entry: str = "app", ensemble: Path | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database_url: str = "",
+        *,
+        entry: str = "app",
+        ensemble: Path | None = None,
+        disk: Disk | None = None,
+    ) -> None:
         self.home = home
         self.data = home / "data"
         self.import_root = home / "brought"
@@ -46,6 +56,7 @@ class Service:
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
         }
+        self._disk = disk
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] = (home / "service.log").open("ab")
 
@@ -71,11 +82,15 @@ class Service:
         return self._process.poll() if self._process else 0
 
     def kill(self) -> None:
-        """SIGKILL to the whole group: nothing is flushed, closed or cleaned up."""
+        """SIGKILL to the whole group: nothing is flushed, closed or cleaned up. A disk loses its power first."""
         assert self._process is not None
+        if self._disk:
+            self._disk.cut()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        if self._disk:
+            self._disk.back()
 
     def stop(self) -> None:
         """SIGTERM; raises Broken when it does not end by itself."""
