@@ -17,6 +17,7 @@ from rich.text import Text
 
 from app.domain.errors import BadRows, ResightError
 from app.domain.ingestion import ImportReport, RowState
+from app.domain.odds import percent
 from app.domain.ports import Snapshot
 from app.domain.survey import SYNTHETIC
 
@@ -88,12 +89,13 @@ def answered(answer: Mapping[str, Any], *, as_json: bool) -> None:
         print_json(answer)
         return
     table, receipt = Table(box=None), answer["receipt"]
-    for title in ("rank", "score", "individual", "image", "view", "date", "encounter", "days between"):
+    for title in ("rank", "same", "score", "individual", "image", "view", "date", "encounter", "days between"):
         table.add_column(title, overflow="fold")
     for one in answer["candidates"]:
         score = f"{one['score']:.4f}" + (" (same file)" if one["same_photograph"] else "")
         seen = (one["individual"], one["source_id"], one["viewpoint"], one["date"] and one["date"][:10])
-        facts = (one["rank"], score, *seen, one["encounter"], one["days_between"])
+        same = None if one["probability_same"] is None else percent(one["probability_same"])
+        facts = (one["rank"], same, score, *seen, one["encounter"], one["days_between"])
         table.add_row(*("-" if fact is None else Text(str(fact)) for fact in facts))
     console.print(table)
     removed = ", ".join(f"{count} by {name}" for name, count in receipt["removed"].items() if count) or "none"
@@ -102,9 +104,24 @@ def answered(answer: Mapping[str, Any], *, as_json: bool) -> None:
     ensemble = "ensemble {name} {version}".format(**receipt["ensemble"])
     versions = "catalogue version {catalogue_version}, index generation {index_generation}".format(**receipt)
     console.print(f"{searched} {took}; {ensemble}, {versions}.", highlight=False, markup=False)
+    _calibrated(answer)
     console.print("The score orders candidates and is not a probability; the decision is yours.", highlight=False)
     if any(one["source_id"].startswith(SYNTHETIC) for one in answer["candidates"]):
         console.print(f"These are {SYNTHETIC} animals, drawn by a generator.", style="yellow")
+
+
+def _calibrated(answer: Mapping[str, Any]) -> None:
+    """What a calibration says of the question as a whole, or that there is none."""
+    note = answer["receipt"]["calibration"]
+    if note is None:
+        console.print("No calibration fits: `resight calibrate` gives probabilities.", highlight=False, markup=False)
+        return
+    if answer["probability_new"] is not None:
+        new = percent(answer["probability_new"])
+        console.print(f"The animal is none of those searched with {new} probability.", highlight=False)
+    console.print(f"Probabilities are fitted on {note['fitted_on']}.", highlight=False, markup=False)
+    for sentence in note["meter"]:
+        console.print(sentence, highlight=False, markup=False)
 
 
 def indexed(snapshot: Snapshot, *, as_json: bool) -> None:

@@ -67,3 +67,10 @@ def _best_two(individuals: Int64, scores: Float64) -> list[float]:
     """
     best = scores[first_of_each(individuals, 2)].tolist()
     return [*best, float(scores[-1])] if len(best) == 1 and len(scores) > 1 else best
+
+
+def percent(probability: float) -> str:
+    """A probability as people read it: never 0 % and never 100 %, which no calibration can know."""
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < probability < 1 else f"{probability:.0%}".replace("%", " %")

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput, ResightError
+from app.domain.odds import percent
 from app.domain.question import GroupBy, MatchRequest
 from app.domain.survey import SYNTHETIC
 from app.web import problems, shapes
@@ -30,6 +31,7 @@ _SHOWN = 60
 _environment = Environment(
     loader=PackageLoader("app.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+_environment.filters["percent"] = percent
 
 
 @dataclass(frozen=True, slots=True)

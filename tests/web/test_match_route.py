@@ -21,8 +21,8 @@ def test_a_photograph_is_answered_with_candidates_and_receipt(client):
     assert best["individual"] == "whale2"
     assert [candidate["rank"] for candidate in answer["candidates"]] == [1, 2, 3]
     assert best.keys() == {
-        "rank", "score", "individual", "viewpoint", "date", "date_precision", "encounter", "annotation_id", "source_id",
-        "thumbnail", "image", "days_between", "same_photograph",
+        "rank", "score", "probability_same", "individual", "viewpoint", "date", "date_precision", "encounter",
+        "annotation_id", "source_id", "thumbnail", "image", "days_between", "same_photograph",
     }  # fmt: skip
     assert (best["date_precision"], len(best["date"])) == ("day", 10)
     assert best["days_between"] == 20 - int(best["date"][-2:])
