@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from app import cli_show as show
 from app.bootstrap import bootstrap, make_survey
+from app.cli_calibrate import calibrate
 from app.cli_evaluate import PROFILE, evaluate, scenarios_app
 from app.cli_options import JSON_WANTED, Data, Json, open_services
 from app.config import read_settings, settings_page
@@ -70,6 +71,7 @@ def _date(given: datetime | None) -> date | None:
     return given.date() if given else None
 
 
+app.command()(calibrate)
 app.command()(evaluate)
 app.add_typer(scenarios_app)
 
