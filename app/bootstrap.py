@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from app.adapters.csv_scenarios import CsvScenarios
 from app.adapters.csv_sheets import CsvSheet
+from app.adapters.dbos_jobs import DbosJobs
 from app.adapters.faiss_frozen import FaissFrozen
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_blobs import FileBlobs
 from app.adapters.file_runs import FileRuns
+from app.adapters.file_sessions import FileSessions, SessionLimits
 from app.adapters.file_uploads import FileUploads
+from app.adapters.fsspec_sheets import S3Sheets
 from app.adapters.html_report import HtmlReports
 from app.adapters.json_calibrations import JsonCalibrations
 from app.adapters.onnx_embedder import OnnxEmbedder
@@ -24,20 +28,25 @@ from app.adapters.pillow_survey import write_survey
 from app.adapters.sql_calibrations import SqlCalibrations
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.adapters.sql_memory import sql_memory
-from app.adapters.thread_jobs import ThreadJobs
 from app.adapters.zip_sheets import ZipSheet
 from app.config import Settings
+from app.domain.jobs import JobKind
 from app.domain.survey import SurveyPlan
 from app.services.browse import Browse
 from app.services.bundle import Services
 from app.services.calibrate import Calibrate
+from app.services.control import Control
+from app.services.curate import Curate
+from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
+from app.services.evaluate_work import EvaluationWork
 from app.services.health import Health
 from app.services.ingest import Ingest
-from app.services.evaluate_work import EvaluationWork
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
+from app.services.upload import Upload
+from app.services.works import ImportWork, RebuildWork, ReembedWork
 from migrations import upgrade
 
 
@@ -57,38 +66,67 @@ def bootstrap(settings: Settings) -> Services:
     # An empty folder may become a store only while the catalogue holds no image: later it is an unmounted disk.
     empty = next(catalogue.image_shas(), None) is None
     blobs = FileBlobs(settings.data / "originals", create=empty, reserve=settings.reserve_bytes)
-    uploads = FileUploads(settings.data / "uploads", reserve=settings.reserve_bytes)
+    sessions = _sessions(settings)
+    uploads = FileUploads(settings.data / "uploads", sessions, reserve=settings.reserve_bytes)
     sheets = PathSources(
         open_folder=partial(CsvSheet, max_bytes=settings.max_image_bytes),
         open_archive=partial(ZipSheet, max_bytes=settings.max_image_bytes),
         import_root=settings.import_root,
         uploads=settings.data / "uploads",
+        others={"session": sessions.open, "s3": _s3(settings).open},
     )
+    evaluation = EvaluationWork(
+        catalogue=catalogue,
+        blobs=blobs,
+        images=images,
+        embedder=embedder,
+        index=index,
+        packs=CsvScenarios(),
+        runs=FileRuns(settings.data / "evaluations"),
+        frozen=FaissFrozen(batch_threads=threads),
+        reports=HtmlReports(),
+        release=version("resight"),
+    )
+    ingest = Ingest(catalogue, blobs, images, embedder, index, sheets, catalogue.rows)
+    reindex = Reindex(catalogue, blobs, images, embedder, index)
+    jobs = DbosJobs(settings.data, settings.jobs_url)
     return Services(
         match=Match(catalogue, blobs, images, embedder, index, (calibrations, shipped)),
         planning=Planning(catalogue, images, embedder, sheets, sql_memory),
-        ingest=Ingest(catalogue, blobs, images, embedder, index, sheets),
-        evaluate=Evaluate(
-            EvaluationWork(
-                catalogue=catalogue,
-                blobs=blobs,
-                images=images,
-                embedder=embedder,
-                index=index,
-                packs=CsvScenarios(),
-                runs=FileRuns(settings.data / "evaluations"),
-                frozen=FaissFrozen(batch_threads=threads),
-                reports=HtmlReports(),
-                release=version("resight"),
-            )
-        ),
+        ingest=ingest,
+        evaluate=Evaluate(evaluation),
         browse=Browse(catalogue, blobs, images),
-        reindex=Reindex(catalogue, blobs, images, embedder, index),
+        curate=Curate(catalogue, catalogue, blobs, images, embedder, index),
+        duplicates=Duplicates(catalogue, index),
+        reindex=reindex,
         calibrate=Calibrate(embedder, index, calibrations, shipped),
         health=Health(catalogue, embedder, index, blobs),
-        jobs=ThreadJobs(settings.data),
+        upload=Upload(sessions, catalogue, catalogue.rows),
+        jobs=jobs,
+        works={
+            JobKind.IMPORT: ImportWork(ingest, uploads, jobs.stopping),
+            JobKind.REEMBED: ReembedWork(reindex, jobs.stopping),
+            JobKind.REBUILD: RebuildWork(reindex),
+            JobKind.EVALUATE: evaluation,
+        },
+        control=Control(jobs, ingest, uploads),
         uploads=uploads,
     )
+
+
+def _sessions(settings: Settings) -> FileSessions:
+    limits = SessionLimits(
+        photograph=settings.max_image_bytes,
+        sheet=settings.max_sheet_bytes,
+        whole=settings.max_session_bytes,
+        idle=timedelta(days=settings.upload_days),
+    )
+    return FileSessions(settings.data / "sessions", limits, reserve=settings.reserve_bytes)
+
+
+def _s3(settings: Settings) -> S3Sheets:
+    prefixes = [prefix.strip() for prefix in settings.s3_prefixes.split(",") if prefix.strip()]
+    return S3Sheets(prefixes, endpoint=settings.s3_endpoint, max_bytes=settings.max_image_bytes)
 
 
 def make_survey(plan: SurveyPlan, folder: Path) -> Iterator[int]:

@@ -13,9 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from app import cli_show as show
+from app import cli_store
 from app.bootstrap import bootstrap, make_survey
 from app.cli_calibrate import calibrate
-from app.cli_evaluate import PROFILE, evaluate, scenarios_app
+from app.cli_evaluate import PROFILE, contest, evaluate, scenarios_app
+from app.cli_jobs import jobs_app, worker
 from app.cli_options import JSON_WANTED, Data, Json, open_services
 from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
@@ -73,7 +75,11 @@ def _date(given: datetime | None) -> date | None:
 
 app.command()(calibrate)
 app.command()(evaluate)
+app.command()(contest)
 app.add_typer(scenarios_app)
+app.add_typer(jobs_app)
+app.command()(worker)
+app.add_typer(cli_store.app)
 
 
 @app.callback()

@@ -44,6 +44,23 @@ class Settings(BaseSettings):
         ge=0,
         description="Free space that imports leave on the disk, in bytes; none: 512 MB or 2 % of it, if that is more.",
     )
+    jobs: Literal["service", "worker"] = Field(
+        "service", description="Where jobs run: in the service itself, or only in `resight worker`."
+    )
+    jobs_database_url: str = Field(
+        "",
+        description="SQLAlchemy URL of the jobs' database; empty: beside the catalogue, or SQLite in the data folder.",
+    )
+    max_sheet_bytes: int = Field(500_000_000, gt=0, description="Largest sheet of an upload session, in bytes.")
+    max_session_bytes: int = Field(500_000_000_000, gt=0, description="Most that an upload session holds, in bytes.")
+    upload_days: float = Field(7, gt=0, description="Days after which an idle upload session is forgotten.")
+    s3_prefixes: str = Field(
+        "",
+        description="Prefixes of S3 that may be imported, separated by commas, like `s3://bucket/survey`; none: no S3.",
+    )
+    s3_endpoint: str = Field(
+        "", description="Address of the S3 service; empty: that of AWS. Keys are read as AWS tools do."
+    )
     max_waiting: int = Field(32, ge=1, description="Matches answered or waiting at a time; beyond that: 503.")
     log_json: bool = Field(default=False, description="Log lines as JSON.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -54,6 +71,12 @@ class Settings(BaseSettings):
     def catalogue_url(self) -> str:
         """The database URL in force."""
         return self.database_url or f"sqlite:///{(self.data / 'catalogue.sqlite').resolve()}"
+
+    @property
+    def jobs_url(self) -> str:
+        """The URL of the jobs' database in force."""
+        shared = "" if self.database_url.startswith("sqlite") else self.database_url
+        return self.jobs_database_url or shared or f"sqlite:///{(self.data / 'jobs.sqlite').resolve()}"
 
     @property
     def ensemble_folder(self) -> Path:

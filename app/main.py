@@ -18,7 +18,7 @@ from app.web import openapi, pages, problems
 from app.web.access import Access
 from app.web.door import Door
 from app.web.limits import Admission, BodyLimit, Limits, Places
-from app.web.routes import calibrations, catalogue, imports, match, operations
+from app.web.routes import calibrations, catalogue, imports, jobs, match, operations, uploads
 from app.web.upkeep import Upkeep
 
 _STATIC = Path(__file__).parent / "web" / "static"
@@ -38,9 +38,12 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = limits.in_flight + _SPARE_THREADS
+        if settings.jobs == "service":
+            services.jobs.start(services.works)
         door.upkeep.start()
         yield
         await anyio.to_thread.run_sync(services.jobs.close)
+        await anyio.to_thread.run_sync(door.upkeep.close)
 
     app = FastAPI(
         title="Resight",
@@ -54,8 +57,8 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.door = door
     problems.install(app)
     openapi.install(app)
-    for router in (match.router, calibrations.router, catalogue.router, imports.router, operations.router, pages.router):
-        app.include_router(router)
+    for part in (match, calibrations, catalogue, imports, jobs, uploads, operations, pages):
+        app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, limits=limits)
@@ -71,6 +74,7 @@ def _limits(settings: Settings) -> Limits:
             "/": settings.max_image_bytes + _FIELDS,
             "/imports": settings.max_archive_bytes,
         },
+        below={"/uploads/": max(settings.max_image_bytes, settings.max_sheet_bytes)},
         matching=frozenset({"/match", "/"}),
         in_flight=settings.max_waiting,
         at_work=settings.threads or os.cpu_count() or 1,

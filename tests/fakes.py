@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,23 +16,30 @@ from app.adapters.pillow_images import PillowImages
 from app.domain.catalogue import Annotation, Box, CaptureDate, DatePrecision, Sighting, Viewpoint
 from app.domain.conflicts import Remembered
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Member, Preprocessing, Space
-from app.domain.errors import BadArchive, ModelUnavailable, Unavailable
+from app.domain.errors import BadArchive, ModelUnavailable
+from app.domain.jobs import JobKind
 from app.domain.photograph import Photograph
 from app.services.browse import Browse
-from app.services.calibrate import Calibrate
 from app.services.bundle import Services
+from app.services.calibrate import Calibrate
+from app.services.control import Control
+from app.services.curate import Curate
+from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
+from app.services.evaluate_work import EvaluationWork
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
+from app.services.works import ImportWork, RebuildWork, ReembedWork
 from tests.fakes_calibrations import FakeCalibrations
 from tests.fakes_catalogue import FakeCatalogue
+from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
 from tests.fakes_index import NumpyIndex
+from tests.fakes_jobs import FakeJobs
 
-from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns
 __all__ = [
     "FakeBlobs",
     "FakeCatalogue",
@@ -99,52 +106,6 @@ class FakeEmbedder:
     def _rows(self, crops: Sequence[tuple[Photograph, Box | None]], member: Member) -> Float32:
         tensors = [self._images.prepare(photograph, member.preprocessing, box) for photograph, box in crops]
         return np.array(tensors, np.float32).reshape(len(crops), member.dimension)
-
-
-@dataclass
-class FakeJobs:
-    """The Jobs port: work runs where it is submitted, or is kept for later when ``held`` or not yet due.
-
-    While another command has the data folder to itself (``taken``), whatever must be alone there is told to wait.
-    """
-
-    held: bool = False
-    taken: bool = False
-    closed: bool = False
-    names: list[str] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
-    kept: list[Callable[[], object]] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
-
-    def submit(self, name: str, work: Callable[[], object], *, after: float = 0.0) -> None:
-        self.names.append(name)
-        if after:
-            self.pauses.append(after)
-        if self.held or after:
-            self.kept.append(work)
-            return
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - whatever a job raises is told, never passed on
-            self.errors.append(error)
-
-    def run(self, work: Callable[[], Any]) -> Any:
-        if self.taken:
-            raise Unavailable("another command is at work")
-        return work()
-
-    def stopping(self) -> bool:
-        return self.closed
-
-    def release(self) -> None:
-        """Run what was kept."""
-        self.held, kept = False, self.kept
-        self.kept = []
-        for work in kept:
-            self.submit("released", work)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class _Unreadable:
@@ -218,32 +179,43 @@ class World:
         self.catalogue, self.blobs, self.index = FakeCatalogue(), FakeBlobs(), NumpyIndex()
         self.embedder, self.images = FakeEmbedder(ensemble), PillowImages()
         self.jobs, self.packs = FakeJobs(), FakePacks()
+        self.runs, self.frozen, self.reports = FakeRuns(), FakeFrozen(), FakeReports()
         self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
         self.opened: dict[str, Any] = {}
         self.uploads = FakeUploads(self.opened)
-        self.runs, self.frozen, self.reports = FakeRuns(), FakeFrozen(), FakeReports()
         self.sheets = FakeSheets(self.opened)
 
-    @property
-    def services(self) -> Services:
-        """The record that the doors are given."""
     @property
     def evaluation_work(self) -> EvaluationWork:
         """The work of evaluations, on the same ports."""
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index, self.packs)
         return EvaluationWork(*ports, self.runs, self.frozen, self.reports, "0")
 
+    @property
+    def services(self) -> Services:
+        """The record that the doors are given."""
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
+        ingest, reindex = Ingest(*ports, self.sheets, self.catalogue.rows), Reindex(*ports)
+        self.jobs.works = {
+            JobKind.IMPORT: ImportWork(ingest, self.uploads, self.jobs.stopping),
+            JobKind.REEMBED: ReembedWork(reindex, self.jobs.stopping),
+            JobKind.REBUILD: RebuildWork(reindex),
+            JobKind.EVALUATE: self.evaluation_work,
+        }
         return Services(
             match=Match(*ports, (self.calibrations, self.released)),
             planning=Planning(self.catalogue, self.images, self.embedder, self.sheets, remembered),
-            ingest=Ingest(*ports, self.sheets),
+            ingest=ingest,
             evaluate=Evaluate(self.evaluation_work),
             browse=Browse(self.catalogue, self.blobs, self.images),
-            reindex=Reindex(*ports),
+            curate=Curate(self.catalogue, *ports),
+            duplicates=Duplicates(self.catalogue, self.index),
+            reindex=reindex,
             calibrate=Calibrate(self.embedder, self.index, self.calibrations, self.released),
             health=Health(self.catalogue, self.embedder, self.index, self.blobs),
             jobs=self.jobs,
+            works=self.jobs.works,
+            control=Control(self.jobs, ingest, self.uploads),
             uploads=self.uploads,
         )
 

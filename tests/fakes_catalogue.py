@@ -4,7 +4,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -22,16 +22,10 @@ from app.domain.errors import (
     UnknownImport,
     UnknownIndividual,
 )
-from app.domain.ingestion import Embedded, ImportReport, ImportState, RowState
+from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey, RowState
 from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Int64, Partition
 from tests.fakes_annals import FakeAnnals, moment
-
-
-@dataclass
-class Row:
-    sighting: Sighting
-    state: RowState = RowState.WAITING
-    reason: str | None = None
+from tests.fakes_rows import FakeRows, Row
 
 
 class Names:
@@ -71,6 +65,7 @@ class FakeCatalogue(FakeAnnals):
         self._vectors: dict[tuple[str, str], dict[int, tuple[int, Float32]]] = defaultdict(dict)
         self._imports: dict[int, ImportReport] = {}
         self._rows: dict[int, dict[int, Row]] = {}
+        self.rows = FakeRows(self._rows)
         self._past: dict[int, list[Edition]] = {}
 
     def close(self) -> None:
@@ -189,18 +184,17 @@ class FakeCatalogue(FakeAnnals):
     def held(self, sightings: Sequence[Sighting], sha256s: Sequence[str] = ()) -> Held:
         return Held(list(self._annotations.values()), self._names())
 
-    def begin_import(self, source: str, sightings: Iterable[Sighting]) -> int:
+    def begin_import(self, source: str, sightings: Iterable[Sighting], request: RequestKey | None = None) -> int:
         sightings = list(sightings)
         with self._lock:
+            if request and (begun := self.rows.requested(request)):
+                return begun
             number = len(self._imports) + 1
             self._imports[number] = ImportReport(number, source, ImportState.RUNNING, datetime.now(UTC), None, {})
             self._rows[number] = {said.row: Row(said) for said in sightings}
+            if request:
+                self.rows.requests[request.key] = request.sha256, number
         return number
-
-    def waiting(self, import_id: int) -> list[Sighting]:
-        self.import_report(import_id)
-        rows = self._rows[import_id]
-        return [rows[line].sighting for line in sorted(rows) if rows[line].state is RowState.WAITING]
 
     def running_imports(self) -> list[int]:
         return [number for number, report in self._imports.items() if report.state is ImportState.RUNNING]
@@ -243,11 +237,15 @@ class FakeCatalogue(FakeAnnals):
         if import_id not in self._imports:
             raise UnknownImport(str(import_id))
         rows = sorted(self._rows[import_id].items())
-        refused = [
-            (r.sighting.line, r.sighting.source_id, r.reason or "") for _, r in rows if r.state is RowState.REFUSED
-        ]
         counts = Counter(row.state for _, row in rows)
-        return replace(self._imports[import_id], rows=dict(counts), refused=tuple(refused[:1000]))
+        refused, quarantined = (
+            tuple(row.told for _, row in rows if row.state is state)[:1000]
+            for state in (RowState.REFUSED, RowState.QUARANTINED)
+        )
+        return replace(self._imports[import_id], rows=dict(counts), refused=refused, quarantined=quarantined)
+
+    def lacking(self, space: str) -> int:
+        return len(self.missing_vectors(space, 1_000_000))
 
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
         self._space(space)

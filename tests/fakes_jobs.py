@@ -40,10 +40,14 @@ class FakeJobs:
     taken: bool = False
     away: bool = False
     closed: bool = False
+    started: bool = False
     errors: list[Exception] = field(default_factory=list)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict)
     _door: threading.RLock = field(default_factory=threading.RLock)
+
+    def start(self, works: Mapping[JobKind, Work]) -> None:
+        self.works, self.started = dict(works), True
 
     def enqueue(self, kind: JobKind, arguments: Mapping[str, JSON], *, key: str | None = None) -> Job:
         self._there()

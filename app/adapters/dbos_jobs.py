@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from app.adapters.dbos_engine import jobs_engine, translated
 from app.adapters.dbos_folder import Folder
 from app.adapters.dbos_worker import APPLICATION, QUEUE, Worker
 from app.domain.errors import Conflict, KeyReused, Unavailable, UnknownJob
-from app.domain.jobs import JSON, Job, JobKind, JobState
+from app.domain.jobs import JSON, Job, JobKind, JobState, job_id_of
 from app.domain.ports_jobs import Work
 
 T = TypeVar("T")
@@ -46,7 +44,7 @@ class DbosJobs:
                 self._attendant.start()
 
     def enqueue(self, kind: JobKind, arguments: Mapping[str, JSON], *, key: str | None = None) -> Job:
-        job_id = f"{kind}-{_slug(key) if key else uuid.uuid4().hex}"
+        job_id = job_id_of(kind, key or uuid.uuid4().hex)
         with translated():
             self._client.enqueue(
                 {"workflow_name": str(kind), "queue_name": QUEUE, "workflow_id": job_id}, dict(arguments)
@@ -167,11 +165,6 @@ class DbosJobs:
                     self._worker = worker
                     worker.watch()
                     worker.close()
-
-
-def _slug(key: str) -> str:
-    """A key as a part of an id."""
-    return key if re.fullmatch(r"[0-9A-Za-z-]{1,64}", key) else hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _log() -> structlog.stdlib.BoundLogger:

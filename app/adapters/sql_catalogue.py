@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from app.adapters import sql_annals, sql_imports, sql_intake, sql_reads, sql_vectors
 from app.adapters.sql_engine import Database
+from app.adapters.sql_rows import SqlRows
 from app.adapters.sql_state import SqlState
 from app.domain.catalogue import Annotation, Image, Individual, Sighting
 from app.domain.conflicts import Held
 from app.domain.curation import Amendment, Edition
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import UnknownAnnotation, UnknownImage
-from app.domain.ingestion import Embedded, ImportReport, ImportState
+from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey
 from app.domain.partition import Gallery, Int64, Partition
 
 _SHAS = 5000
@@ -27,6 +28,8 @@ class SqlCatalogue:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
+        self.rows = SqlRows(self._database)
+        """The ImportRows port on the same connections."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -109,13 +112,9 @@ class SqlCatalogue:
         with self._database.reading() as connection:
             return sql_intake.held(connection, sightings, sha256s)
 
-    def begin_import(self, source: str, sightings: Iterable[Sighting]) -> int:
+    def begin_import(self, source: str, sightings: Iterable[Sighting], request: RequestKey | None = None) -> int:
         with sql_imports.spooled(sightings) as rows, self._database.writing() as connection:
-            return sql_imports.begin(connection, source, rows)
-
-    def waiting(self, import_id: int) -> list[Sighting]:
-        with self._database.reading() as connection:
-            return sql_imports.waiting(connection, import_id)
+            return sql_imports.begin(connection, source, rows, request)
 
     def running_imports(self) -> list[int]:
         with self._database.reading() as connection:
@@ -136,6 +135,10 @@ class SqlCatalogue:
     def import_report(self, import_id: int) -> ImportReport:
         with self._database.reading() as connection:
             return sql_imports.report(connection, import_id)
+
+    def lacking(self, space: str) -> int:
+        with self._database.reading() as connection:
+            return sql_vectors.lacking(connection, space)
 
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
         with self._database.reading() as connection:

@@ -10,16 +10,18 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.adapters.sql_engine import batches
 from app.adapters.sql_tables import LARGEST_ID, import_rows, imports
 from app.disk import disk_errors
 from app.domain.catalogue import Sighting
-from app.domain.errors import Unavailable, UnknownImport
-from app.domain.ingestion import ImportReport, ImportState, RowState
+from app.domain.errors import KeyReused, Unavailable, UnknownImport
+from app.domain.ingestion import ImportReport, ImportState, RequestKey, RowState
 from app.domain.sightings import dump_sighting, load_sighting
 
 _SHOWN = 1000
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _COLUMNS = ("row", "source_id", "sighting")
 
 
@@ -38,13 +40,21 @@ def spooled(sightings: Iterable[Sighting]) -> Iterator[Iterator[dict[str, Any]]]
         yield (dict(zip(_COLUMNS, json.loads(line), strict=True), state=RowState.WAITING) for line in spool)
 
 
-def begin(connection: Connection, source: str, rows: Iterable[dict[str, Any]]) -> int:
-    """Record an import with all its rows; returns its id."""
+def begin(
+    connection: Connection, source: str, rows: Iterable[dict[str, Any]], request: RequestKey | None = None
+) -> int:
+    """Record an import with all its rows; returns its id, or that of the import of the same request."""
     row = {"source": source, "state": ImportState.RUNNING, "started": _now()}
-    import_id = int(connection.execute(insert(imports).values(row).returning(imports.c.id)).scalar_one())
+    if request:
+        row |= {"request_key": request.key, "request_sha256": request.sha256}
+    # Of requests at the same time with one key, this statement lets the first one in and the others wait for it.
+    unique = _INSERTS[connection.dialect.name](imports).on_conflict_do_nothing(index_elements=["request_key"])
+    import_id: Any = connection.execute(unique.values(row).returning(imports.c.id)).scalar_one_or_none()
+    if request and import_id is None and (earlier := requested(connection, request)):
+        return earlier
     for batch in batches(rows, 5000):
         connection.execute(insert(import_rows).values(import_id=import_id), batch)
-    return import_id
+    return int(import_id)
 
 
 def require(connection: Connection, import_id: int) -> Row[*tuple[Any, ...]]:
@@ -56,13 +66,13 @@ def require(connection: Connection, import_id: int) -> Row[*tuple[Any, ...]]:
     return row
 
 
-def waiting(connection: Connection, import_id: int) -> list[Sighting]:
-    """The rows of an import that are still waiting, in order."""
-    require(connection, import_id)
-    query = select(import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting).where(
-        import_rows.c.import_id == import_id, import_rows.c.state == RowState.WAITING
-    )
-    return [load_sighting(*row) for row in connection.execute(query.order_by(import_rows.c.row))]
+def requested(connection: Connection, request: RequestKey) -> int | None:
+    """The import that a request began; raises KeyReused when its key stands for another one."""
+    query = select(imports.c.id, imports.c.request_sha256).where(imports.c.request_key == request.key)
+    found = connection.execute(query).one_or_none()
+    if found is not None and found.request_sha256 != request.sha256:
+        raise KeyReused("this idempotency key was used before, for another import")
+    return found and int(found.id)
 
 
 def running(connection: Connection) -> list[int]:
@@ -95,8 +105,6 @@ def report(connection: Connection, import_id: int) -> ImportReport:
     row = require(connection, import_id)
     own = import_rows.c.import_id == import_id
     counts = select(import_rows.c.state, func.count()).where(own).group_by(import_rows.c.state)
-    columns = (import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting, import_rows.c.reason)
-    refused = select(*columns).where(own, import_rows.c.state == RowState.REFUSED)
     return ImportReport(
         import_id=row.id,
         source=row.source,
@@ -104,11 +112,18 @@ def report(connection: Connection, import_id: int) -> ImportReport:
         started=row.started.replace(tzinfo=UTC),
         finished=row.finished and row.finished.replace(tzinfo=UTC),
         rows={RowState(state): count for state, count in connection.execute(counts)},
-        refused=tuple(
-            (load_sighting(line, source_id, said).line, source_id, reason or "")
-            for line, source_id, said, reason in connection.execute(refused.order_by(import_rows.c.row).limit(_SHOWN))
-        ),
+        refused=_listed(connection, import_id, RowState.REFUSED),
+        quarantined=_listed(connection, import_id, RowState.QUARANTINED),
         reason=row.reason,
+    )
+
+
+def _listed(connection: Connection, import_id: int, state: RowState) -> tuple[tuple[int, str, str], ...]:
+    columns = (import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting, import_rows.c.reason)
+    own = import_rows.c.import_id == import_id, import_rows.c.state == state
+    found = connection.execute(select(*columns).where(*own).order_by(import_rows.c.row).limit(_SHOWN))
+    return tuple(
+        (load_sighting(row, source_id, said).line, source_id, why or "") for row, source_id, said, why in found
     )
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, insert, select, update
 
 from app.adapters import sql_reads
 from app.adapters.sql_engine import batches
@@ -133,17 +133,26 @@ def replace(
         set_version(connection, number)
 
 
+def lacking(connection: Connection, name: str) -> int:
+    """How many annotations an active space serves that have no vector in it."""
+    query = select(func.count()).select_from(annotations).where(*_lacks(active_space(connection, name)))
+    return int(connection.execute(query).scalar_one())
+
+
 def missing(connection: Connection, name: str, limit: int) -> list[Annotation]:
     """Annotations that an active space serves but that have no vector in it."""
-    stored = active_space(connection, name)
+    lacks = _lacks(active_space(connection, name))
+    # Ids first: only these are sorted, not every annotation that lacks a vector.
+    first = select(annotations.c.id).where(*lacks).order_by(annotations.c.id).limit(limit)
+    found = sql_reads.by_ids(connection, connection.execute(first).scalars())
+    return [found[number] for number in sorted(found)]
+
+
+def _lacks(stored: StoredSpace) -> tuple[ColumnElement[bool], ...]:
     own = select(embeddings.c.annotation_id).where(
         embeddings.c.space_id == stored.space_id, embeddings.c.annotation_id == annotations.c.id
     )
-    served = annotations.c.viewpoint.in_(sorted(stored.space.viewpoints)) & ~annotations.c.removed
-    # Ids first: only these are sorted, not every annotation that lacks a vector.
-    lacking = select(annotations.c.id).where(served, ~own.exists()).order_by(annotations.c.id).limit(limit)
-    found = sql_reads.by_ids(connection, connection.execute(lacking).scalars())
-    return [found[number] for number in sorted(found)]
+    return annotations.c.viewpoint.in_(sorted(stored.space.viewpoints)), ~annotations.c.removed, ~own.exists()
 
 
 def signatures(connection: Connection) -> dict[Partition, str]:

@@ -55,6 +55,11 @@ class ImportReport:
         return sum(self.rows.values())
 
     @property
+    def key(self) -> str:
+        """What tells this import from any other, such as one of the same number in a catalogue made anew."""
+        return f"{self.import_id}-{self.started:%Y%m%dT%H%M%S%f}"
+
+    @property
     def done(self) -> int:
         """Rows in a final state."""
         return self.total - self.rows.get(RowState.WAITING, 0)

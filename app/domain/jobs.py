@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +40,12 @@ class JobState(StrEnum):
         return self in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
 
+def job_id_of(kind: JobKind, key: str) -> str:
+    """The id of the job that was asked for under a key: the same for everyone who asks."""
+    plain = key if re.fullmatch(r"[0-9A-Za-z-]{1,64}", key) else hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"{kind}-{plain}"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What a step left behind: ``done`` of ``total`` pieces of one population are in their final state.
@@ -69,6 +77,13 @@ class Job:
     reason: str | None = None
     result: Mapping[str, JSON] | None = None
     rate: float | None = None
+
+    @property
+    def progress(self) -> float:
+        """The share that is done, from 0 to 1."""
+        if not self.total:
+            return float(self.state is JobState.DONE)
+        return min(1.0, self.done / self.total)
 
     @property
     def seconds_left(self) -> float | None:

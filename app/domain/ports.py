@@ -5,24 +5,21 @@ A Catalogue method is one transaction, durable before it returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol
 
 from app.domain.catalogue import Annotation, Box, Image, Individual, Sighting
 from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
 from app.domain.errors import Fault
 from app.domain.formats import Layout, SheetFormat
-from app.domain.ingestion import Embedded, ImportReport, ImportState
+from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
 from app.domain.scenario import Prediction, ScenarioPack
-
-T = TypeVar("T")
-
 
 class Images(Protocol):
     """Photographs to numbers and back."""
@@ -35,6 +32,9 @@ class Images(Protocol):
 
     def prepare(self, photograph: Photograph, recipe: Preprocessing, box: Box | None = None) -> Float32:
         """A member's input, 3 x height x width; raises BadImage for a box outside the photograph."""
+
+    def phash(self, photograph: Photograph) -> int:
+        """The 64 bits of its perceptual hash as a signed number, 0 for a picture without structure."""
 
     def render(self, photograph: Photograph, *, longest: int, box: Box | None = None) -> bytes:
         """A JPEG without metadata, at most ``longest`` pixels on its longest side."""
@@ -169,14 +169,13 @@ class Catalogue(VectorSource, Protocol):
     def held(self, sightings: Sequence[Sighting], sha256s: Sequence[str] = ()) -> Held:
         """What these rows must agree with: annotations with their source ids or in these photographs, and names."""
 
-    def begin_import(self, source: str, sightings: Iterable[Sighting]) -> int:
-        """Record an import with all its rows as waiting; returns its id.
+    def begin_import(self, source: str, sightings: Iterable[Sighting], request: RequestKey | None = None) -> int:
+        """Record an import with all its rows as waiting; returns its id, or that of the import of the same ``request``.
+
+        Raises KeyReused when the key of the request stands for another one.
 
         All of them or none: what ``sightings`` raises leaves nothing behind. They are taken one by one.
         """
-
-    def waiting(self, import_id: int) -> list[Sighting]:
-        """The rows of an import that are still waiting, in order: what a resumed import has left to do."""
 
     def running_imports(self) -> list[int]:
         """Imports that have not ended, oldest first."""
@@ -196,6 +195,9 @@ class Catalogue(VectorSource, Protocol):
 
     def import_report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
+
+    def lacking(self, space: str) -> int:
+        """How many annotations this active space serves that lack a vector in it."""
 
     def missing_vectors(self, space: str, limit: int) -> list[Annotation]:
         """Annotations that this active space serves but that lack a vector in it: a new ensemble must embed them."""
@@ -253,8 +255,8 @@ class Sheets(Protocol):
     def open(self, source: str) -> Sheet:
         """A folder with metadata.csv, the csv itself, or a ZIP of both, under the name that an import remembers.
 
-        ``path:/somewhere`` is for the command line, ``folder:name`` lies under the import root and ``upload:name`` is
-        a ZIP that was posted. Raises BadArchive, BadRows, or NotAllowed for a name that leaves its root.
+        ``path:/somewhere`` is for the command line, ``folder:name`` lies under the import root, ``upload:name`` is a
+        ZIP that was posted, ``session:id`` an upload session and ``s3://bucket/prefix`` what lies there. Raises BadArchive, BadRows, or NotAllowed for a name that leaves its root.
         """
 
 
@@ -272,25 +274,6 @@ class Uploads(Protocol):
 
     def sweep(self, keep: Collection[str]) -> None:
         """Forget what an earlier run left, whole or in part, except for the sources in ``keep``. Raises Unavailable."""
-
-
-class Jobs(Protocol):
-    """Long work beside the requests: one piece at a time, in order, alone on the data folder where it has to be."""
-
-    def submit(self, name: str, work: Callable[[], object], *, after: float = 0.0) -> None:
-        """Run ``work`` later, not before ``after`` seconds; what it raises is logged."""
-
-    def run(self, work: Callable[[], T]) -> T:
-        """Run ``work`` now, alone on the data folder: after whatever another process is doing there.
-
-        Returns its answer or raises its error; raises Unavailable when a stop comes before its turn.
-        """
-
-    def stopping(self) -> bool:
-        """Whether ``close`` was called: work under way leaves the rest of it to the next start, within seconds."""
-
-    def close(self) -> None:
-        """Ask the piece of work under way to stop and wait for it; what has not begun is left for the next start."""
 
 
 class ScenarioPacks(Protocol):

@@ -47,6 +47,8 @@ class Chunks:
     catalogue: Catalogue
     images: Images
     embedder: Embedder
+    begin: Callable[[Sequence[Sighting]], None]
+    """Told of each batch before the first of its photographs is read."""
 
     def __call__(self, sheet: Sheet, waiting: Sequence[Sighting], stopping: Stopping) -> Generator[Chunk, None, None]:
         """The rows ``waiting`` in order, until ``stopping`` says so; raises Unavailable."""
@@ -71,6 +73,7 @@ class Chunks:
         self, sheet: Sheet, part: Sequence[Sighting], stopping: Stopping
     ) -> tuple[list[Opened], list[tuple[int, str]]]:
         batch, refused = [], []
+        self.begin(part)
         for sighting in part:
             if stopping():
                 break

@@ -1,43 +1,41 @@
-"""Ingest: a sheet with its photographs becomes catalogue rows, vectors and an index generation.
+"""Ingest: the rows of an import become catalogue rows, vectors and an index generation, a step at a time.
 
-``plan`` reads everything and writes nothing; ``begin`` records the rows; ``run`` works them off in chunks and can be
-called again after any interruption: a row is either waiting or in its final state, never in between. An import stays
-running until all its rows are final, or until its own input, or a bug, makes going on useless.
+Any step can be repeated after any interruption: a row either waits or is in its final state, never in between. An
+import stays running until all its rows are final, or until its own input makes going on useless.
+
+A row whose step died with it, or raised what nobody foresaw, is tried again alone, after the rows that were tried less
+often; after three attempts it is set apart. Attempts are counted before they are made: a killed process counts nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 
 import structlog
 
 from app.domain.catalogue import Sighting
-from app.domain.errors import BadImage, BadRows, Fault, ResightError, SpaceMismatch, TooLarge, Unavailable
-from app.domain.ingestion import ImportReport, ImportState
+from app.domain.errors import BadArchive, ResightError, SpaceMismatch, Unavailable
+from app.domain.ingestion import ImportReport, ImportState, RequestKey, Waiting
+from app.domain.jobs import JSON, Step
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Sheet, Sheets, VectorIndex
+from app.domain.ports_import import ImportRows
 from app.services.chunks import Chunk, Chunks, Stopping
 from app.telemetry import IMPORT_ROWS
 
-_SHOWN_FAULTS = 1000
+STEP = 500
+ATTEMPTS = 3
+_KILLED = f"the process ended {ATTEMPTS} times while it was at work on this photograph"
 
 Progress = Callable[[int, int], None]
 """Called with (rows that are through, all rows)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """A sheet that was checked whole and found without fault."""
-
-    source: str
-    sightings: tuple[Sighting, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The use case; ``plan`` may run in many threads, ``run`` once at a time for one import."""
+    """The use case; one step is made at a time for one import."""
 
     catalogue: Catalogue
     blobs: Blobs
@@ -45,82 +43,68 @@ class Ingest:
     embedder: Embedder
     index: VectorIndex
     sheets: Sheets
+    rows: ImportRows
+    _opened: dict[int, Sheet] = field(default_factory=dict)  # the sheet at hand: a large archive is not listed anew
 
-    def plan(self, source: str, *, decode: bool = False, progress: Progress | None = None) -> Plan:
-        """Check every row of a sheet and the header of every photograph (the whole of it with ``decode``).
+    def run(self, import_id: int, progress: Progress | None = None) -> ImportReport:
+        """Make steps until the import has ended; returns where it stands then. Raises what ``step`` raises."""
+        while not self.step(import_id, progress).finished:
+            pass
+        return self.catalogue.import_report(import_id)
 
-        ``progress`` counts photographs. Raises BadRows with every fault, BadArchive or NotAllowed; nothing is written.
-        """
-        sheet = self.sheets.open(source)
-        sightings = sheet.sightings()
-        faults = [Fault(row, column, reason) for row, column, reason in self.catalogue.conflicts(sightings)]
-        for done, sighting in enumerate(sightings, 1):
-            try:
-                self._check(sheet, sighting, decode=decode)
-            except (BadImage, TooLarge) as error:
-                faults.append(Fault(sighting.row, "path", f"{sighting.path}: {error}"))
-            (progress or _quiet)(done, len(sightings))
-        if faults:
-            faults.sort(key=lambda fault: fault.row)
-            raise BadRows(faults[:_SHOWN_FAULTS], len(faults))
-        return Plan(source, tuple(sightings))
+    def step(self, import_id: int, progress: Progress | None = None, *, stopping: Stopping | None = None) -> Step:
+        """Work off the next rows; the step that finds none left refreshes the index and ends the import.
 
-    def begin(self, plan: Plan) -> int:
-        """Record a plan as an import whose rows all wait; returns its id. The ensemble must be there."""
-        spaces = self.embedder.active_spaces()
-        held, wanted = dict(self.catalogue.fingerprints()), {space.name: space.fingerprint for space in spaces}
-        if held not in ({}, wanted) and next(self.catalogue.image_shas(), None):
-            raise SpaceMismatch("the catalogue holds vectors of another ensemble; run `resight reindex` first")
-        self.catalogue.use_spaces(spaces)
-        return self.catalogue.begin_import(plan.source, plan.sightings)
-
-    def run(
-        self, import_id: int, progress: Progress | None = None, *, stopping: Stopping | None = None
-    ) -> ImportReport:
-        """Work off the waiting rows of an import and refresh the index; returns where it stands in the end.
-
-        An import that has ended is left as it is. One photograph that cannot be used is refused with its reason and
-        stops nothing. While storage, catalogue, index or ensemble are away (Unavailable) or after ``stopping``, the
-        import stays running and a later run goes on. Any other error marks it as failed, and is raised again.
+        An import that has ended is left as it is. While storage, catalogue, index or ensemble are away (Unavailable)
+        or after ``stopping``, the import stays running and a later step goes on. Any other error that is not one of a
+        photograph, such as an archive that is gone, marks the import as failed, and is raised again.
         """
         report = self.catalogue.import_report(import_id)
         if report.state is not ImportState.RUNNING:
-            return report
+            return _told(report)
         try:
-            if not self._work(report, progress or _quiet, stopping or _never):
-                return self.catalogue.import_report(import_id)
-            self.index.refresh(self.catalogue)
-            self.catalogue.finish_import(import_id, ImportState.DONE)
+            waiting = self.rows.waiting(import_id, STEP)
+            if not waiting:
+                return self._finish(import_id)
+            (progress or _quiet)(report.done, report.total)
+            self._work(report, waiting, progress or _quiet, stopping or _never)
         except Unavailable as error:
             _log().warning("import interrupted", import_id=import_id, code=error.code, reason=str(error))
             raise
         except Exception as error:
             self._fail(import_id, error)
             raise
-        report = self.catalogue.import_report(import_id)
-        for state, count in report.rows.items():
-            IMPORT_ROWS.labels(state).inc(count)
-        return report
+        return _told(self.catalogue.import_report(import_id))
+
+    def cancel(self, import_id: int) -> None:
+        """End an import where it stands: what it has stored stays, and the index follows by itself."""
+        if self.catalogue.import_report(import_id).state is ImportState.RUNNING:
+            self.catalogue.finish_import(import_id, ImportState.FAILED, "cancelled on request")
 
     def report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
         return self.catalogue.import_report(import_id)
 
+    def requested(self, request: RequestKey) -> int | None:
+        """The import that this request began, if any; raises KeyReused."""
+        return self.rows.requested(request)
+
     def unfinished(self) -> list[int]:
         """Imports that a stopped service left running, oldest first."""
         return self.catalogue.running_imports()
 
-    def _check(self, sheet: Sheet, sighting: Sighting, *, decode: bool) -> None:
-        content = sheet.read(sighting.path)
-        if decode:
-            self.images.decode(content)
-        _, width, height = self.images.probe(content)
-        box = sighting.box
-        if box and (box.x + box.width > width or box.y + box.height > height):
-            raise BadImage(f"the box lies outside the photograph of {width} x {height} pixels")
+    def _finish(self, import_id: int) -> Step:
+        self.index.refresh(self.catalogue)
+        self.catalogue.finish_import(import_id, ImportState.DONE)
+        self._opened.pop(import_id, None)
+        report = self.catalogue.import_report(import_id)
+        for state, count in report.rows.items():
+            IMPORT_ROWS.labels(state).inc(count)
+        return _told(report)
 
     def _fail(self, import_id: int, error: Exception) -> None:
         """Log why before the catalogue is told: it may be what is broken."""
+        self._opened.pop(import_id, None)
         if isinstance(error, ResightError):
             reason = str(error)
             _log().error("import failed", import_id=import_id, code=error.code, reason=reason)
@@ -129,15 +113,68 @@ class Ingest:
             _log().error("import broke", import_id=import_id, exc_info=error)
         self.catalogue.finish_import(import_id, ImportState.FAILED, reason)
 
-    def _work(self, report: ImportReport, progress: Progress, stopping: Stopping) -> bool:
-        """Work off waiting rows; says whether none is left."""
-        sheet = self.sheets.open(report.source)
-        waiting = self.catalogue.waiting(report.import_id)
-        done = report.total - len(waiting)
-        progress(done, report.total)
-        chunks = Chunks(self.catalogue, self.images, self.embedder)
-        # Storing runs one chunk behind, so that the ensemble never waits for it.
-        with ThreadPoolExecutor(1, "ingest-store") as behind, closing(chunks(sheet, waiting, stopping)) as made:
+    def _sheet(self, report: ImportReport) -> Sheet:
+        if report.import_id not in self._opened:
+            self._opened.clear()
+            self._opened[report.import_id] = self.sheets.open(report.source)
+        return self._opened[report.import_id]
+
+    def _work(self, report: ImportReport, waiting: Sequence[Waiting], progress: Progress, stopping: Stopping) -> None:
+        sheet = self._sheet(report)
+        fresh = [row.sighting for row in waiting if not row.attempts]
+        if fresh:
+            self._try(report, sheet, fresh, progress, stopping)
+            return
+        for done, row in enumerate(waiting, report.done + 1):
+            if stopping():
+                return
+            self._alone(report, sheet, row, stopping)
+            progress(done, report.total)
+
+    def _alone(self, report: ImportReport, sheet: Sheet, row: Waiting, stopping: Stopping) -> None:
+        """One attempt more at a row that an earlier one did not bring to its end."""
+        reason: str | None = _KILLED
+        if row.attempts < ATTEMPTS:
+            reason = self._try(report, sheet, [row.sighting], _quiet, stopping)
+        if reason and row.attempts + 1 >= ATTEMPTS:
+            _log().warning("row set apart", import_id=report.import_id, row=row.sighting.line, reason=reason)
+            self.rows.quarantine(report.import_id, [(row.sighting.row, reason)])
+
+    def _try(
+        self,
+        report: ImportReport,
+        sheet: Sheet,
+        said: Sequence[Sighting],
+        progress: Progress,
+        stopping: Stopping,
+    ) -> str | None:
+        """Store these rows, each counted as an attempt; says what went wrong that nobody foresaw."""
+        begun: list[int] = []
+
+        def begin(batch: Sequence[Sighting]) -> None:
+            rows = [one.row for one in batch]
+            self.rows.attempt(report.import_id, rows)
+            begun.extend(rows)
+
+        chunks = Chunks(self.catalogue, self.images, self.embedder, begin)
+        try:
+            self._store_all(report, chunks(sheet, said, stopping), progress)
+        except (Unavailable, BadArchive, SpaceMismatch):
+            # No photograph's fault. Where even this cannot be written, the attempt stays counted.
+            with suppress(Unavailable):
+                self.rows.give_back(report.import_id, begun)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a photograph makes a library raise stops no import
+            _log().error("chunk broke", import_id=report.import_id, rows=len(begun), exc_info=error)
+            return str(error) if isinstance(error, ResightError) else f"{type(error).__name__}; see the log"
+        if stopping():
+            self.rows.give_back(report.import_id, begun)
+        return None
+
+    def _store_all(self, report: ImportReport, made: Generator[Chunk, None, None], progress: Progress) -> None:
+        """Storing runs one chunk behind, so that the ensemble never waits for it."""
+        done = report.done
+        with ThreadPoolExecutor(1, "ingest-store") as behind, closing(made):
             stored = behind.submit(_quiet, 0, 0)
             for chunk in made:
                 stored.result()
@@ -145,12 +182,19 @@ class Ingest:
                 done += len(chunk)
                 progress(done, report.total)
             stored.result()
-        return done == report.total
 
     def _store(self, import_id: int, chunk: Chunk) -> None:
         """Originals first: no row may speak of a photograph that is not on disk."""
         self.blobs.put_all(chunk.originals)
         self.catalogue.add(import_id, chunk.rows, chunk.refused)
+
+
+def _told(report: ImportReport) -> Step:
+    """Where an import stands, as a step of its job."""
+    ended = report.state is not ImportState.RUNNING
+    rows: dict[str, JSON] = {str(state): count for state, count in report.rows.items()}
+    result: dict[str, JSON] = {"import_id": report.import_id, "state": str(report.state), "rows": rows}
+    return Step(report.done, report.total, ended, result if ended else None)
 
 
 def _quiet(_done: int, _total: int) -> None:

@@ -19,7 +19,7 @@ from app.domain.catalogue import Sighting
 from app.domain.conflicts import Ledger, Memory, crosscheck
 from app.domain.errors import BadImage, BadRows, Fault, SpaceMismatch, TooLarge
 from app.domain.formats import Layout, SheetFormat
-from app.domain.ingestion import Plan, RowState, Trial
+from app.domain.ingestion import Plan, RequestKey, RowState, Trial
 from app.domain.ports import Catalogue, Embedder, Images, Sheets
 from app.domain.sheet import Faults
 from app.domain.sightings import dump_sighting, load_sighting
@@ -95,14 +95,15 @@ class Planning:
                 (progress or _quiet)(counts.total(), plan.rows)
         return Trial(counts[RowState.STORED], counts[RowState.UNCHANGED], counts[RowState.REFUSED], tuple(refused))
 
-    def begin(self, plan: Plan) -> int:
+    def begin(self, plan: Plan, request: RequestKey | None = None) -> int:
         """Record a plan as an import whose rows all wait, all of them or none; returns its id.
 
-        Raises BadRows for a sheet that was changed since, SpaceMismatch, ModelUnavailable.
+        What a ``request`` began before is given again. Raises BadRows for a sheet that was changed since, KeyReused,
+        SpaceMismatch, ModelUnavailable.
         """
         self._require_spaces()
         self.catalogue.use_spaces(self.embedder.active_spaces())
-        return self.catalogue.begin_import(plan.source, self._recorded(plan))
+        return self.catalogue.begin_import(plan.source, self._recorded(plan), request)
 
     def _require_spaces(self) -> None:
         held = dict(self.catalogue.fingerprints())

@@ -17,7 +17,9 @@ Every failure is an `application/problem+json` document (RFC 9457); match on its
 TAGS = [
     {"name": "match", "description": "Find the annotations that look most like a photograph."},
     {"name": "catalogue", "description": "Individuals, annotations and pictures of them."},
+    {"name": "curation", "description": "Edit, remove and restore annotations; their past."},
     {"name": "imports", "description": "Bring photographs with their sheet into the catalogue."},
+    {"name": "jobs", "description": "Follow, pause, resume and cancel what runs beside the requests."},
     {"name": "operations", "description": "Liveness, readiness, metrics, version."},
 ]
 

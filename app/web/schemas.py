@@ -194,7 +194,7 @@ class IndividualDetailAnswer(IndividualAnswer):
 
 
 class RefusedRow(Answer):
-    """A row whose photograph cannot be used."""
+    """A row whose photograph was not taken, and why."""
 
     row: int
     source_id: str
@@ -220,6 +220,7 @@ class ImportAnswer(Answer):
     """Where an import stands."""
 
     import_id: int
+    job_id: str | None = Field(description="The job that works it off, at /jobs/{job_id}; null when there is none.")
     source: str
     state: ImportState
     started: datetime
@@ -228,6 +229,7 @@ class ImportAnswer(Answer):
     total: int
     rows: dict[RowState, int]
     refused: list[RefusedRow] = Field(description="At most 1,000.")
+    quarantined: list[RefusedRow] = Field(description="Set apart after three attempts; at most 1,000.")
     reason: str | None = Field(description="Why a failed import failed.")
 
 

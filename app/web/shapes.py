@@ -7,6 +7,7 @@ from typing import Any
 from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individual, Viewpoint
 from app.domain.ensemble import Ensemble
 from app.domain.ingestion import ImportReport, Plan, RowState, Trial
+from app.domain.jobs import Job
 from app.domain.profiles import Profile
 from app.domain.question import MatchRequest
 from app.services.match import Candidate, MatchResult, Receipt
@@ -76,20 +77,21 @@ def plan_answer(plan: Plan, trial: Trial) -> schemas.PlanAnswer:
     )
 
 
-def import_answer(report: ImportReport) -> schemas.ImportAnswer:
-    """Where an import stands; a path of this machine is not shown."""
+def import_answer(report: ImportReport, job: Job | None) -> schemas.ImportAnswer:
+    """Where an import and its job stand; a path of this machine is not shown."""
     kind, _, name = report.source.partition(":")
-    ended = report.total - report.rows.get(RowState.WAITING, 0)
     return schemas.ImportAnswer(
         import_id=report.import_id,
+        job_id=job.job_id if job else None,
         source=f"folder:{name}" if kind == "folder" else kind,
         state=report.state,
         started=report.started,
         finished=report.finished,
-        progress=ended / report.total if report.total else 1.0,
+        progress=report.done / report.total if report.total else 1.0,
         total=report.total,
         rows={state: report.rows.get(state, 0) for state in RowState},
         refused=[schemas.RefusedRow(row=row, source_id=name, reason=why) for row, name, why in report.refused],
+        quarantined=[schemas.RefusedRow(row=row, source_id=name, reason=why) for row, name, why in report.quarantined],
         reason=report.reason,
     )
 

@@ -1,93 +1,89 @@
-"""Upkeep: the work beside the requests that keeps the index in step with the catalogue and finishes imports."""
+"""Upkeep: what is done beside the requests to keep the index in step with the catalogue and imports in the queue."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 
-from app.domain.errors import InvalidInput, Unavailable
-from app.domain.ingestion import ImportState
+import structlog
+
+from app.domain.errors import ResightError, Unavailable
+from app.domain.jobs import Job, JobKind, JobState
 from app.services.bundle import Services
 
 _PAUSE = 1.0
-_RETRY = 30.0
+_UNDER_WAY = (JobState.WAITING, JobState.RUNNING, JobState.WAITING_DISK, JobState.PAUSED)
 
 
 class Upkeep:
-    """Runs in ``services.jobs``; every method returns at once."""
+    """Runs on one thread of its own; every method returns at once."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._thread = ThreadPoolExecutor(1, "upkeep")
         self._started = False
+        self._swept = False
         self._waiting = threading.Lock()  # held while a piece of upkeep is queued or runs: they never pile up
-        self._queued: set[int] = set()  # imports that wait for their turn
-        self._queue = threading.Lock()
         self._last = 0.0
 
     def start(self) -> None:
-        """Build or load the index, then take up the imports that a stopped service left."""
-        if self._waiting.acquire(blocking=False):
-            self._services.jobs.submit("start", partial(self._once, self._start))
+        """Build or load the index, then put the imports that a stopped service left into the queue."""
+        self._submit(self._start)
 
     def nudge(self) -> None:
         """Look, at most once a second, whether the catalogue has moved on; a start that failed is tried again."""
         if time.monotonic() - self._last < _PAUSE:
             return
         self._last = time.monotonic()
-        if not self._started:
-            self.start()
-        elif self._waiting.acquire(blocking=False):
-            self._services.jobs.submit("catch up", partial(self._once, self._services.reindex.catch_up))
+        self._submit(self._services.reindex.catch_up if self._started else self._start)
 
-    def submit_import(self, import_id: int, *, after: float = 0.0) -> None:
-        """Work off an import that was begun, ``after`` so many seconds, unless it is in the queue already."""
-        with self._queue:
-            if import_id in self._queued:
-                return
-            self._queued.add(import_id)
-        self._services.jobs.submit(f"import {import_id}", partial(self._import, import_id), after=after)
+    def enqueue_import(self, import_id: int) -> Job | None:
+        """The job of an import that was begun; None while it cannot be recorded, which is then tried again."""
+        try:
+            return self._services.control.begin_import(import_id)
+        except Unavailable as error:
+            self._started = False
+            _log().warning("import not enqueued yet", import_id=import_id, code=error.code, reason=str(error))
+            return None
+
+    def close(self) -> None:
+        """Wait for the piece of upkeep under way; what is queued is left."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:
-        jobs, reindex, ingest = self._services.jobs, self._services.reindex, self._services.ingest
-        # Another command may have the data folder to itself for long: only embedding has to wait for it.
-        if not reindex.load():
-            jobs.run(lambda: reindex(self._go_on))
-        unfinished = ingest.unfinished()
-        self._services.uploads.sweep({ingest.report(import_id).source for import_id in unfinished})
+        services = self._services
+        if not services.reindex.load():
+            self._embed()
+        if not self._swept:
+            unfinished = services.ingest.unfinished()
+            services.uploads.sweep({services.ingest.report(import_id).source for import_id in unfinished})
+            self._swept = True
+        services.control.recover()
         self._started = True
-        for import_id in unfinished:
-            self.submit_import(import_id)
 
-    def _go_on(self, _embedded: int) -> None:
-        if self._services.jobs.stopping():
-            raise Unavailable("the service is being stopped")
+    def _embed(self) -> None:
+        """Vectors are missing, or are of another ensemble: that is work for hours, and so for a job."""
+        jobs = self._services.jobs
+        if not jobs.jobs(kinds=[JobKind.REEMBED], states=_UNDER_WAY, limit=1):
+            jobs.enqueue(JobKind.REEMBED, {})
 
-    def _import(self, import_id: int) -> None:
-        with self._queue:
-            self._queued.discard(import_id)
-        try:
-            self._work_off(import_id)
-        except Unavailable:
-            # Nothing is lost: the import stays running, its upload is kept.
-            self.submit_import(import_id, after=_RETRY)
-            raise
-
-    def _work_off(self, import_id: int) -> None:
-        jobs, ingest, uploads = self._services.jobs, self._services.ingest, self._services.uploads
-        source = ingest.report(import_id).source
-        try:
-            report = jobs.run(lambda: ingest.run(import_id, stopping=jobs.stopping))
-        except InvalidInput:
-            # The archive itself is at fault: the import is marked as failed and is not taken up again.
-            uploads.discard(source)
-            raise
-        if report.state is ImportState.DONE:
-            uploads.discard(source)
+    def _submit(self, work: Callable[[], object]) -> None:
+        if self._waiting.acquire(blocking=False):
+            self._thread.submit(self._once, work)
 
     def _once(self, work: Callable[[], object]) -> None:
         try:
             work()
+        except ResightError as error:
+            _log().error("upkeep failed", code=error.code, reason=str(error))
+        except Exception:  # noqa: BLE001 - a bug here may not end the upkeep
+            _log().exception("upkeep broke")
         finally:
             self._waiting.release()
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    log: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return log

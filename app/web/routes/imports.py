@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse
 from app.domain import errors
 from app.services.bundle import Services
 from app.web import shapes
-from app.web.door import TheDoor, TheServices
+from app.web.door import Door, TheDoor, TheServices
 from app.web.forms import LARGEST_ID, ImportForm, no_repeats
+from app.web.idempotency import IdempotencyKey, import_request
 from app.web.problems import declare
 from app.web.schemas import ImportAnswer, PlanAnswer
 
@@ -32,6 +33,7 @@ router = APIRouter(tags=["imports"])
         **declare(
             errors.BadRows,
             errors.BadArchive,
+            errors.KeyReused,
             errors.NotAllowed,
             errors.TooLarge,
             errors.ModelUnavailable,
@@ -41,14 +43,20 @@ router = APIRouter(tags=["imports"])
     },
 )
 def begin_import(
-    form: Annotated[ImportForm, Form(media_type="multipart/form-data")], door: TheDoor, response: Response
+    form: Annotated[ImportForm, Form(media_type="multipart/form-data")],
+    door: TheDoor,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> ImportAnswer | Response:
     """Give exactly one of `archive` and `folder`.
 
     Every row and the header of every photograph is checked first; any fault refuses the whole sheet with row, column
     and reason, and nothing is written. Then the import runs beside the requests: follow the `Location`. Importing the
-    same again adds nothing.
+    same again adds nothing; under the same `Idempotency-Key` it does not even begin another import.
     """
+    request = import_request(idempotency_key, form) if idempotency_key and not form.dry_run else None
+    if request and (begun := door.services.ingest.requested(request)):
+        return _accepted(begun, door, response)
     source = _source(form, door.services)
     planning = door.services.planning
     if form.dry_run:
@@ -57,16 +65,23 @@ def begin_import(
             answer = shapes.plan_answer(plan, planning.try_out(plan))
         return JSONResponse(answer.model_dump(mode="json"))
     with _kept(source, door.services, always=True):
-        import_id = planning.begin(planning.plan(source, form.format))
-    door.upkeep.submit_import(import_id)
-    response.headers["Location"] = f"/imports/{import_id}"
-    return shapes.import_answer(door.services.ingest.report(import_id))
+        import_id = planning.begin(planning.plan(source, form.format), request)
+    if request and door.services.ingest.report(import_id).source != source:
+        door.services.uploads.discard(source)  # the same request, sent twice at once, was a moment earlier
+    return _accepted(import_id, door, response)
 
 
 @router.get("/imports/{import_id}", summary="Where an import stands", responses=declare(errors.UnknownImport))
 def import_report(import_id: Annotated[int, Path(ge=1, le=LARGEST_ID)], services: TheServices) -> ImportAnswer:
     """Progress counts rows in a final state over all rows; refused rows are listed with their reasons."""
-    return shapes.import_answer(services.ingest.report(import_id))
+    report = services.ingest.report(import_id)
+    return shapes.import_answer(report, services.control.job_of(report))
+
+
+def _accepted(import_id: int, door: Door, response: Response) -> ImportAnswer:
+    job = door.upkeep.enqueue_import(import_id)
+    response.headers["Location"] = f"/imports/{import_id}"
+    return shapes.import_answer(door.services.ingest.report(import_id), job)
 
 
 def _source(form: ImportForm, services: Services) -> str:

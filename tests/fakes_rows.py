@@ -1,0 +1,66 @@
+"""The ImportRows port in memory, on the rows of the catalogue's fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.domain.catalogue import Sighting
+from app.domain.errors import KeyReused, UnknownImport
+from app.domain.ingestion import RequestKey, RowState, Waiting
+
+
+@dataclass
+class Row:
+    sighting: Sighting
+    state: RowState = RowState.WAITING
+    reason: str | None = None
+    attempts: int = 0
+
+    @property
+    def told(self) -> tuple[int, str, str]:
+        """As a report lists it."""
+        return self.sighting.line, self.sighting.source_id, self.reason or ""
+
+
+@dataclass
+class FakeRows:
+    """``broken`` is raised by the next writes, one after the other."""
+
+    rows: dict[int, dict[int, Row]]
+    broken: list[Exception] = field(default_factory=list)
+    requests: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def waiting(self, import_id: int, limit: int) -> list[Waiting]:
+        if import_id not in self.rows:
+            raise UnknownImport(str(import_id))
+        found = [(row.attempts, line, row) for line, row in self.rows[import_id].items() if self._waits(row)]
+        return [Waiting(row.sighting, attempts) for attempts, _, row in sorted(found, key=lambda one: one[:2])[:limit]]
+
+    def attempt(self, import_id: int, rows: Sequence[int]) -> None:
+        self._count(import_id, rows, 1)
+
+    def give_back(self, import_id: int, rows: Sequence[int]) -> None:
+        self._count(import_id, rows, -1)
+
+    def quarantine(self, import_id: int, rows: Sequence[tuple[int, str]]) -> None:
+        for line, reason in rows:
+            own = self.rows[import_id][line]
+            own.state, own.reason = RowState.QUARANTINED, reason
+
+    def requested(self, request: RequestKey) -> int | None:
+        sha256, import_id = self.requests.get(request.key, (request.sha256, None))
+        if sha256 != request.sha256:
+            raise KeyReused("this idempotency key was used before, for another import")
+        return import_id
+
+    def _count(self, import_id: int, rows: Sequence[int], by: int) -> None:
+        if self.broken:
+            raise self.broken.pop(0)
+        for line in rows:
+            if self._waits(self.rows[import_id][line]):
+                self.rows[import_id][line].attempts += by
+
+    @staticmethod
+    def _waits(row: Row) -> bool:
+        return row.state is RowState.WAITING
