@@ -12,7 +12,9 @@ from app.web import shapes
 from app.web.door import TheServices
 from app.web.forms import LARGEST_ID, LONGEST_NAME
 from app.web.problems import declare
-from app.web.schemas import AnnotationAnswer, IndividualDetailAnswer, IndividualsAnswer
+from app.web.schemas import IndividualDetailAnswer, IndividualsAnswer
+from app.web.schemas_curation import AnnotationDetailAnswer
+from app.web.shapes_curation import detail_answer
 
 router = APIRouter(tags=["catalogue"])
 
@@ -60,9 +62,11 @@ def individual(name: Annotated[str, Path(max_length=LONGEST_NAME)], services: Th
     summary="One annotation",
     responses=declare(errors.UnknownAnnotation, errors.CatalogueUnavailable),
 )
-def annotation(annotation_id: AnnotationId, services: TheServices) -> AnnotationAnswer:
-    """Who, when, from which side, and where to see it."""
-    return shapes.annotation_answer(services.browse.annotation(annotation_id))
+def annotation(annotation_id: AnnotationId, services: TheServices, response: Response) -> AnnotationDetailAnswer:
+    """Who, when, from which side, and where to see it; `ETag` is its revision."""
+    found = services.browse.annotation(annotation_id)
+    response.headers["ETag"] = f'"{found.revision}"'
+    return detail_answer(found, services.duplicates.near(annotation_id))
 
 
 @router.get(
