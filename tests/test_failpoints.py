@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.crash.places import PLACES, reached
+
 _PROGRAM = "from app.failpoints import reach\nfor i in range(3):\n    print(i, flush=True)\n    reach('here')\n"
 
 
@@ -29,3 +31,17 @@ def _run(named: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_every_place_is_in_the_harness():
+    """The harness dies at each place that the product names, and at no other; a name stands for one place."""
+    found = reached()
+    assert sorted(found) == sorted(PLACES)
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}
+
+
+def test_a_place_without_a_row_is_found(tmp_path):
+    """The search sees a call of any module."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "new.py").write_text("def store():\n    reach('new.place')\n")
+    assert reached(tmp_path) == {"new.place": ["deep/new.py"]}

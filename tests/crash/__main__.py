@@ -56,8 +56,11 @@ def _at_places(campaign: Campaign, places: list[str]) -> None:
     started = time.perf_counter()
     for place in places:
         way, turns = PLACES[place]
+        if way == "backup" and campaign.database != "sqlite":
+            continue  # a server's database is backed up with the server's own means
         for nth in turns:
-            if not campaign.dies_at(place, way, nth):
+            died = campaign.backup_dies_at(place, nth) if way == "backup" else campaign.dies_at(place, way, nth)
+            if not died:
                 raise Broken(f"{place} was not reached {nth} times by a survey brought as {way!r}")
     _passed(campaign.database, f"at {len(places)} named places", campaign.tally, started)
 

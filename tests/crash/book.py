@@ -91,6 +91,12 @@ class Book:
                     self.faults.append(f"{sha256} was annotation {self.shown[sha256]} and is {number}")
 
     @property
+    def brought(self) -> list[Photograph]:
+        """Every photograph of an import that was acknowledged, once."""
+        with self.lock:
+            return list({one.image_id: one for bring in self.imports.values() for one in bring.photographs}.values())
+
+    @property
     def stand(self) -> tuple[int, int, int]:
         """Changes whenever the service was seen to get on."""
         with self.lock:

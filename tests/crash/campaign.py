@@ -83,6 +83,25 @@ class Campaign:
             self.finish(service, book, crew)
         return died is not None
 
+    def backup_dies_at(self, place: str, nth: int) -> bool:
+        """A backup of a running service is killed once and made again; what it restores is held against the survey."""
+        with self.life("folder") as (service, book, crew):
+            service.start(**self.environment)
+            _wait_for(crew, service, book)
+            backup, restored = service.home / "backup", service.home / "restored"
+            died = service.command("backup", str(backup), RESIGHT_FAILPOINT=f"{place}:{nth}")
+            self.tally.kills += died == -signal.SIGKILL
+            codes = (
+                service.command("backup", str(backup)),
+                service.command("restore", str(backup), str(restored)),
+            )
+            if any(codes):
+                raise Broken(f"after a kill at {place}, backup and restore ended with {codes}; {service.tail()}")
+            self.finish(service, book, crew)
+            if found := at_rest.faults(restored, f"sqlite:///{restored}/catalogue.sqlite", book.brought):
+                raise Broken("\n  ".join([f"restored after a kill at {place}:", *found]))
+        return died == -signal.SIGKILL
+
     @contextmanager
     def life(self, way: str) -> Iterator[tuple[Service, Book, Crew]]:
         """An empty catalogue and people who bring to it; its folder stays only when something was found."""
@@ -90,7 +109,7 @@ class Campaign:
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir(parents=True)
         disk = mounted(self.scratch / "disk.img", home / "data") if self.power else nullcontext(None)
-        with _database(self.database) as url, disk as inserted:
+        with new_database(self.database) as url, disk as inserted:
             service = Service(home, url, entry=self.entry, disk=inserted)
             book = Book()
             survey = list(draw(self.photographs, self.seed + self.tally.lives))
@@ -111,12 +130,11 @@ class Campaign:
         self.tally.ready.append(service.until_ready())
         _wait_for(crew, service, book)
         crew.stop()
-        brought = {one.image_id: one for bring in book.imports.values() for one in bring.photographs}
         found = list(book.faults)
         if not found:
-            found += self._own_best(service, book, list(brought.values()))
+            found += self._own_best(service, book, book.brought)
             service.stop()
-            found += at_rest.faults(service.data, service.database_url, brought.values())
+            found += at_rest.faults(service.data, service.database_url, book.brought)
         if found:
             raise Broken("\n  ".join([f"life {self.tally.lives} of seed {self.seed}:", *found[:20]]))
 
@@ -189,7 +207,8 @@ def _wait_for(crew: Crew, service: Service, book: Book) -> None:
         time.sleep(_LOOK)
 
 
-def _database(kind: str) -> AbstractContextManager[str]:
+def new_database(kind: str) -> AbstractContextManager[str]:
+    """The URL of an empty database, empty for SQLite in the data folder."""
     from tests.databases import new_postgres_database
 
     return new_postgres_database() if kind == "postgres" else nullcontext("")

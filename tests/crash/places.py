@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# name: how a survey is brought (a way of ``campaign.lanes``), and how often the place is passed before the last time.
+# name: how a survey is brought (a way of ``campaign.lanes``, or "backup" for the command), and the turns to die at.
 PLACES: dict[str, tuple[str, tuple[int, ...]]] = {
     "upload.written": ("zip", (1,)),
     "upload.renamed": ("zip", (1,)),
@@ -26,6 +26,8 @@ PLACES: dict[str, tuple[str, tuple[int, ...]]] = {
     "index.generation_renamed": ("folder", (1, 2)),
     "index.swapped": ("folder", (1, 2)),
     "index.pruned": ("folder", (1, 2)),
+    "backup.copied": ("backup", (1,)),
+    "backup.receipt_written": ("backup", (1,)),
 }
 
 

@@ -77,6 +77,18 @@ class Service:
             start_new_session=True,
         )
 
+    def command(self, *arguments: str, **environment: str) -> int:
+        """Run another command of the product on the same data; its exit code."""
+        done = subprocess.run(
+            [*self._command[:-1], *arguments],
+            env=self._environment | environment,
+            cwd=self.home,
+            stdout=self._log,
+            stderr=self._log,
+            check=False,
+        )
+        return done.returncode
+
     def ended(self) -> int | None:
         """Its exit code, None while it runs."""
         return self._process.poll() if self._process else 0
