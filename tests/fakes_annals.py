@@ -1,12 +1,13 @@
 """The Annals port in memory: what editors change, on the dictionaries of the catalogue that it is a part of."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Sighting, name_key
+from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Image, Sighting, name_key
 from app.domain.conflicts import Held, KnownNames, Remembered, crosscheck
 from app.domain.curation import Amendment, Edition, Facts, plain
 from app.domain.duplicates import UNTIMED
@@ -25,6 +26,7 @@ class FakeAnnals:
     _vectors: Any
     _active: Any
     _past: dict[int, list[Edition]]
+    _images: dict[str, Image]
 
     def kept(self, annotation_id: int) -> Annotation:
         if annotation_id not in self._annotations:
@@ -56,6 +58,15 @@ class FakeAnnals:
             self._version += 1
             self._settle(held, amendment)
             return self._version
+
+    def unhashed(self, limit: int) -> list[str]:
+        return [sha256 for sha256, image in self._images.items() if image.phash is None][:limit]
+
+    def add_hashes(self, hashes: Mapping[str, int]) -> None:
+        with self._lock:
+            for sha256, bits in hashes.items():
+                self._images[sha256] = replace(self._images[sha256], phash=bits)
+            self._version += bool(hashes)
 
     def _check(self, space: str, vector: Any) -> None:
         raise NotImplementedError

@@ -1,18 +1,55 @@
 """Changing single annotations, and the history that each change leaves, in the tables."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from app.adapters import sql_reads, sql_vectors
+from app.adapters.sql_engine import Database
 from app.adapters.sql_intake import fact_columns, name_ids
-from app.adapters.sql_tables import annotation_history, annotations, embeddings, encounters, individuals
+from app.adapters.sql_tables import annotation_history, annotations, embeddings, encounters, images, individuals
 from app.domain.catalogue import Annotation, Sighting, name_key
 from app.domain.conflicts import Held, Remembered, crosscheck
 from app.domain.curation import Action, Amendment, Edition, Facts, Signature, plain
 from app.domain.errors import Conflict, StaleRevision, UnknownAnnotation
+
+
+class SqlAnnals:
+    """The Annals port, and that of hashes: the half of SqlCatalogue that editors see."""
+
+    _database: Database
+
+    def kept(self, annotation_id: int) -> Annotation:
+        with self._database.reading() as connection:
+            return sql_reads.kept(connection, annotation_id)
+
+    def embedded_in(self, annotation_id: int) -> set[str]:
+        with self._database.reading() as connection:
+            return embedded_in(connection, annotation_id)
+
+    def amend(self, amendment: Amendment) -> int:
+        with self._database.writing() as connection:
+            return amend(connection, amendment)
+
+    def history(self, annotation_id: int) -> list[Edition]:
+        with self._database.reading() as connection:
+            return history(connection, annotation_id)
+
+    def unhashed(self, limit: int) -> list[str]:
+        query = select(images.c.sha256).where(images.c.phash.is_(None)).order_by(images.c.id).limit(limit)
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def add_hashes(self, hashes: Mapping[str, int]) -> None:
+        query = update(images).where(images.c.sha256 == bindparam("named")).values(phash=bindparam("bits"))
+        with self._database.writing() as connection:
+            number = sql_vectors.version(connection, lock=True) + 1
+            if hashes:
+                connection.execute(query, [{"named": name, "bits": bits} for name, bits in hashes.items()])
+                sql_vectors.set_version(connection, number)
 
 
 def embedded_in(connection: Connection, annotation_id: int) -> set[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from app.adapters import sql_annals, sql_imports, sql_intake, sql_reads, sql_vectors
+from app.adapters import sql_imports, sql_intake, sql_reads, sql_vectors
+from app.adapters.sql_annals import SqlAnnals
 from app.adapters.sql_engine import Database
 from app.adapters.sql_rows import SqlRows
 from app.adapters.sql_state import SqlState
 from app.domain.catalogue import Annotation, Image, Individual, Sighting
 from app.domain.conflicts import Held
-from app.domain.curation import Amendment, Edition
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import UnknownAnnotation, UnknownImage
 from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey
@@ -20,7 +20,7 @@ from app.domain.partition import Gallery, Int64, Partition
 _SHAS = 5000
 
 
-class SqlCatalogue:
+class SqlCatalogue(SqlAnnals):
     """The Catalogue port. ``url`` is ``sqlite:///file`` or ``postgresql://...``; ``migrations.upgrade`` comes first.
 
     Safe to be called from many threads: each call is a transaction on a connection of its own.
@@ -149,19 +149,3 @@ class SqlCatalogue:
     ) -> None:
         with self._database.writing() as connection:
             sql_vectors.replace(connection, space, vectors, revisions)
-
-    def kept(self, annotation_id: int) -> Annotation:
-        with self._database.reading() as connection:
-            return sql_reads.kept(connection, annotation_id)
-
-    def embedded_in(self, annotation_id: int) -> set[str]:
-        with self._database.reading() as connection:
-            return sql_annals.embedded_in(connection, annotation_id)
-
-    def amend(self, amendment: Amendment) -> int:
-        with self._database.writing() as connection:
-            return sql_annals.amend(connection, amendment)
-
-    def history(self, annotation_id: int) -> list[Edition]:
-        with self._database.reading() as connection:
-            return sql_annals.history(connection, annotation_id)

@@ -19,6 +19,7 @@ from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
+from app.domain.ports_hashes import Hashes
 from app.domain.scenario import Prediction, ScenarioPack
 
 class Images(Protocol):
@@ -136,7 +137,7 @@ class VectorSource(Protocol):
         """The columns of all annotations."""
 
 
-class Catalogue(VectorSource, Protocol):
+class Catalogue(VectorSource, Hashes, Protocol):
     """The catalogue database. Raises CatalogueUnavailable when it does not answer."""
 
     def use_spaces(self, spaces: Sequence[ActiveSpace]) -> None:

@@ -102,7 +102,7 @@ class Chunks:
 
 def _image(decoded: Opened) -> Image:
     shot = decoded.photograph
-    return Image(decoded.sha256, shot.format, shot.width, shot.height, len(decoded.content))
+    return Image(decoded.sha256, shot.format, shot.width, shot.height, len(decoded.content), decoded.phash)
 
 
 def _of_row(vectors: Mapping[str, Mapping[int, Float32]], row: int) -> dict[str, Float32]:

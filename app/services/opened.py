@@ -13,12 +13,13 @@ from app.domain.ports import Images, Sheet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A row whose photograph is in memory; ``sha256`` is that of its bytes."""
+    """A row whose photograph is in memory; ``sha256`` is that of its bytes, ``phash`` its perceptual hash."""
 
     sighting: Sighting
     content: bytes
     sha256: str
     photograph: Photograph
+    phash: int
 
 
 def open_photograph(sheet: Sheet, images: Images, sighting: Sighting) -> Opened:
@@ -34,4 +35,4 @@ def open_photograph(sheet: Sheet, images: Images, sighting: Sighting) -> Opened:
     photograph = images.decode(content, whole=box is not None)
     if box and (box.x + box.width > photograph.width or box.y + box.height > photograph.height):
         raise BadImage(f"the box lies outside the photograph of {photograph.width} x {photograph.height} pixels")
-    return Opened(sighting, content, sha256, photograph)
+    return Opened(sighting, content, sha256, photograph, images.phash(photograph))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from app.domain.errors import IndexUnavailable, ResightError
+from app.domain.duplicates import FLAT
+from app.domain.errors import BadImage, Corrupt, IndexUnavailable, ResightError, TooLarge, UnknownImage
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.telemetry import ANNOTATIONS, GENERATION
 
@@ -58,9 +59,23 @@ class Reindex:
                 ]
                 block = self.embedder.embed(crops, [space])[space.name]
                 ids = [one.annotation_id for one in lacking]
-                self.catalogue.add_vectors(space.name, dict(zip(ids, block, strict=True)))
+                revisions = {one.annotation_id: one.revision for one in lacking}
+                self.catalogue.add_vectors(space.name, dict(zip(ids, block, strict=True)), revisions)
                 return len(lacking)
+        self._hash_all()
         return 0
+
+    def _hash_all(self) -> None:
+        """Compute the perceptual hashes that a catalogue of an earlier release lacks."""
+        while unhashed := self.catalogue.unhashed(_BATCH):
+            self.catalogue.add_hashes({sha256: self._hash(sha256) for sha256 in unhashed})
+
+    def _hash(self, sha256: str) -> int:
+        try:
+            return self.images.phash(self.images.decode(self.blobs.get(sha256)))
+        except (BadImage, Corrupt, TooLarge, UnknownImage):
+            # `resight verify` names the damage; here it must not keep the others from being compared.
+            return FLAT
 
     def load(self) -> bool:
         """Serve the stored vectors if they are of this ensemble; says whether none is left to embed.
