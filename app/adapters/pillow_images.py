@@ -48,12 +48,20 @@ _DIRECTORIES = {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop}
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 
 
-class PillowImages:
-    """The Images port. Limits are per photograph; nothing is allocated for one that breaks them."""
+class Laborious(Exception):
+    """A photograph within the limits that takes more work than is done here."""
 
-    def __init__(self, *, max_bytes: int = 50_000_000, max_pixels: int = 40_000_000) -> None:
+
+class PillowImages:
+    """The Images port. Limits are per photograph; nothing is allocated for one that breaks them.
+
+    With ``effort``, pixels times scans of a JPEG, a photograph that takes more of it is Laborious.
+    """
+
+    def __init__(self, *, max_bytes: int = 50_000_000, max_pixels: int = 40_000_000, effort: int | None = None) -> None:
         self._max_bytes = max_bytes
         self._max_pixels = max_pixels
+        self._effort = effort
         # Pillow warns of what it repairs, once for each hostile file. This is set for the whole process since filters
         # cannot be changed for one thread, and names nothing but Pillow.
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -123,8 +131,11 @@ class PillowImages:
             raise TooLarge(f"the photograph has {pixels} pixels, more than {self._max_pixels}")
         if len(image.info.get("exif") or b"") > _MOST_EXIF:
             raise BadImage(f"the photograph cannot be decoded: its EXIF block has more than {_MOST_EXIF} bytes")
-        if _format(image) == "JPEG" and pixels * len(_SCAN.findall(content)) > self._max_pixels * _MOST_SCANS:
+        scans = len(_SCAN.findall(content)) if _format(image) == "JPEG" else 1
+        if pixels * scans > self._max_pixels * _MOST_SCANS:
             raise BadImage("the photograph cannot be decoded: it has too many scans for its size")
+        if self._effort is not None and pixels * scans > self._effort:
+            raise Laborious
         return image
 
 
@@ -145,7 +156,7 @@ def _translated() -> Iterator[None]:
     """Turn every way in which Pillow fails into BadImage: bombs, ValueError and SyntaxError are no OSError."""
     try:
         yield
-    except (BadImage, TooLarge):
+    except (BadImage, TooLarge, Laborious):
         raise
     except UnidentifiedImageError as error:
         raise BadFormat(f"not a photograph in one of the formats {', '.join(FORMATS)}") from error
