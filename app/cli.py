@@ -16,6 +16,7 @@ from app import cli_show as show
 from app import cli_store
 from app.bootstrap import bootstrap, make_survey
 from app.cli_calibrate import calibrate
+from app.cli_curate import annotation_app, duplicates
 from app.cli_evaluate import PROFILE, contest, evaluate, scenarios_app
 from app.cli_jobs import jobs_app, worker
 from app.cli_options import JSON_WANTED, Data, Json, open_services
@@ -78,6 +79,8 @@ app.command()(evaluate)
 app.command()(contest)
 app.add_typer(scenarios_app)
 app.add_typer(jobs_app)
+app.add_typer(annotation_app)
+app.command()(duplicates)
 app.command()(worker)
 app.add_typer(cli_store.app)
 

@@ -14,7 +14,7 @@ import structlog
 from app.domain.catalogue import Annotation
 from app.domain.curation import Amendment, Annals, Changes, Edition, Facts, Signature, changed
 from app.domain.ensemble import Float32
-from app.domain.errors import BadImage, InvalidInput, StaleRevision, Unavailable
+from app.domain.errors import BadImage, InvalidInput, StaleRevision, Unavailable, UnknownAnnotation
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.domain.sheet import latest_today
 from app.telemetry import ANNOTATIONS, GENERATION
