@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from app import bootstrap_contest
 from app import cli_evaluate_show as show
 from app.cli_options import Data, Json, open_services
-from app.domain.profiles import CONTEST, PROFILES
+from app.config import read_settings
+from app.domain.profiles import CONTEST, PROFILES, profile_named
 from app.domain.scenario import ScenarioPack
 from app.domain.scenario_kinds import Kind
 from app.services.bundle import Services
+from app.services.contest import SUBMISSION
 from app.services.evaluate import DOCUMENTS
 from app.services.evaluate_work import Wanted
 
@@ -51,6 +54,21 @@ def evaluate(
         (out / name).write_bytes(services.evaluate.document(run_id, name))
     pairs = services.evaluate.difference(run_id, against) if against else []
     show.evaluated(run_id, evaluation, pairs, out, as_json=json)
+
+
+def contest(
+    folder: Annotated[Path, typer.Argument(help="metadata.csv, images/, query_scenarios.csv, queries/, databases/.")],
+    out: Annotated[Path, typer.Argument(help="Folder for submission.csv.")],
+    profile: Annotated[str, typer.Option(help=PROFILE)] = CONTEST.name,
+    cache: Annotated[Path | None, typer.Option(help="Folder of kept vectors; by default vectors/ in OUT.")] = None,
+    json: Json = False,
+) -> None:
+    """Answer the contest's folder of photographs and scenarios, without a catalogue: writes submission.csv."""
+    chosen = profile_named(profile)
+    answer = bootstrap_contest.contest(read_settings(), cache or out / "vectors")
+    with show.Bar("embedding", quiet=json) as bar:
+        pack = answer(folder, out, chosen, bar.at)
+    show.submitted(pack, out / SUBMISSION, as_json=json)
 
 
 @scenarios_app.command("build")

@@ -12,9 +12,10 @@ from app.cli_show import Bar, console, print_json, waiting
 from app.domain.comparison import Difference
 from app.domain.evaluation import Evaluation, ScenarioScore
 from app.domain.published import finalists
+from app.domain.scenario import ScenarioPack
 from app.domain.scenario_kinds import Built
 
-__all__ = ["Bar", "built", "evaluated", "scored", "waiting"]
+__all__ = ["Bar", "built", "evaluated", "scored", "submitted", "waiting"]
 
 
 def evaluated(run_id: str, evaluation: Evaluation, pairs: Sequence[Difference], out: Path, *, as_json: bool) -> None:
@@ -63,6 +64,15 @@ def compared(pairs: Iterable[Difference]) -> None:
         interval = f"{one.interval.low:+.4f} to {one.interval.high:+.4f}" if one.interval else "-"
         table.add_row(one.name, str(one.queries), f"{one.mean:+.4f}", interval, str(one.better), str(one.worse))
     console.print(table)
+
+
+def submitted(pack: ScenarioPack, path: Path, *, as_json: bool) -> None:
+    """Where the answer to a contest's folder lies."""
+    queries = sum(len(scenario.queries) for scenario in pack.scenarios)
+    if as_json:
+        print_json({"submission": str(path), "scenarios": len(pack.scenarios), "queries": queries})
+    else:
+        console.print(f"{queries} queries of {len(pack.scenarios)} scenarios answered in {path}", highlight=False)
 
 
 def built(found: Built, out: Path, *, as_json: bool) -> None:

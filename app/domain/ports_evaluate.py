@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from app.domain.ensemble import Float32
 from app.domain.frozen import Frozen
 from app.domain.ports import Snapshot
 from app.domain.report import Report
@@ -44,6 +45,16 @@ class FrozenVectors(Protocol):
 
     def snapshot(self, frozen: Frozen) -> Snapshot:
         """Them as a generation that can be searched."""
+
+
+class VectorCache(Protocol):
+    """Vectors by the content of their photographs, kept between runs; what is lost is computed again."""
+
+    def get(self, fingerprint: str, keys: Sequence[str]) -> dict[str, Float32]:
+        """Those that are kept for a space, by key; raises Unavailable."""
+
+    def put(self, fingerprint: str, vectors: Mapping[str, Float32]) -> None:
+        """Keep vectors, all of them or none. Raises StorageFull, Unavailable."""
 
 
 class Reports(Protocol):
