@@ -23,7 +23,7 @@ from app.adapters.html_report import HtmlReports
 from app.adapters.json_calibrations import JsonCalibrations
 from app.adapters.onnx_embedder import OnnxEmbedder
 from app.adapters.path_sources import PathSources
-from app.adapters.pillow_images import PillowImages
+from app.adapters.pillow_bounded import BoundedImages
 from app.adapters.pillow_survey import write_survey
 from app.adapters.sql_calibrations import SqlCalibrations
 from app.adapters.sql_catalogue import SqlCatalogue
@@ -59,7 +59,9 @@ def bootstrap(settings: Settings) -> Services:
     upgrade(settings.catalogue_url)
     threads = settings.threads or os.cpu_count() or 1
     catalogue = SqlCatalogue(settings.catalogue_url)
-    images = PillowImages(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    images = BoundedImages(
+        max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels, children=max(2, threads)
+    )
     embedder = OnnxEmbedder(settings.ensemble_folder, images.prepare, threads=threads)
     calibrations, shipped = SqlCalibrations(settings.catalogue_url), JsonCalibrations(settings.ensemble_folder)
     index = FaissIndex(settings.data / "index", batch_threads=threads)

@@ -32,6 +32,7 @@ from app.services.ingest import Ingest
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
+from app.services.upload import Upload
 from app.services.works import ImportWork, RebuildWork, ReembedWork
 from tests.fakes_calibrations import FakeCalibrations
 from tests.fakes_catalogue import FakeCatalogue
@@ -39,6 +40,7 @@ from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
 from tests.fakes_index import NumpyIndex
 from tests.fakes_jobs import FakeJobs
+from tests.fakes_uploads import FakeSessions
 
 __all__ = [
     "FakeBlobs",
@@ -183,6 +185,7 @@ class World:
         self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
         self.opened: dict[str, Any] = {}
         self.uploads = FakeUploads(self.opened)
+        self.sessions = FakeSessions(self.opened)
         self.sheets = FakeSheets(self.opened)
 
     @property
@@ -217,6 +220,7 @@ class World:
             works=self.jobs.works,
             control=Control(self.jobs, ingest, self.uploads),
             uploads=self.uploads,
+            upload=Upload(self.sessions, self.catalogue, self.catalogue.rows),
         )
 
     def begin(self, source: str = "folder:survey") -> int:

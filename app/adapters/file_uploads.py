@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from app.adapters.file_sessions import FileSessions
 from app.disk import Reserve, disk_errors, sync_folder
-from app.domain.errors import Unavailable
+from app.domain.errors import Unavailable, UnknownUpload
 from app.failpoints import reach
 
 _PREFIX = "upload:"
@@ -21,8 +22,9 @@ _ENDINGS = (".zip", ".zip.partial")
 class FileUploads:
     """The Uploads port; names are drawn here, so that nothing a client sends becomes a path."""
 
-    def __init__(self, folder: Path, *, reserve: int | None = 0) -> None:
+    def __init__(self, folder: Path, sessions: FileSessions | None = None, *, reserve: int | None = 0) -> None:
         self._folder = folder
+        self._sessions = sessions
         self._reserve = Reserve(folder, reserve)
         with _translated():
             folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,9 @@ class FileUploads:
         if kind == "upload" and name == Path(name).name:
             with _translated():
                 (self._folder / name).unlink(missing_ok=True)
+        if kind == "session" and self._sessions:
+            with suppress(UnknownUpload):
+                self._sessions.remove(name)
 
     def sweep(self, keep: Collection[str]) -> None:
         with _translated():

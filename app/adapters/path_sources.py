@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from app.domain.errors import BadArchive, NotAllowed
@@ -10,7 +10,7 @@ from app.domain.ports import Sheet
 
 
 class PathSources:
-    """The Sheets port over folders and archives on this machine."""
+    """The Sheets port over folders and archives on this machine, and ``others`` by the kind of their name."""
 
     def __init__(
         self,
@@ -19,13 +19,18 @@ class PathSources:
         open_archive: Callable[[Path], Sheet],
         import_root: Path | None,
         uploads: Path,
+        others: Mapping[str, Callable[[str], Sheet]] | None = None,
     ) -> None:
         self._open_folder = open_folder
         self._open_archive = open_archive
         self._import_root = import_root
         self._uploads = uploads
+        self._others = others or {}
 
     def open(self, source: str) -> Sheet:
+        kind, _, name = source.partition(":")
+        if kind in self._others:
+            return self._others[kind](name)
         path = self._locate(source)
         if path.suffix.lower() == ".zip" or source.startswith("upload:"):
             return self._open_archive(path)

@@ -7,14 +7,16 @@ ResightError
 │   ├── BadRows           faults of a sheet, each with row and column
 │   ├── BadScenario       a scenario pack or a prediction file that breaks the contest's rules
 │   ├── BadScope          a scope that contradicts itself
-│   └── BadArchive        a ZIP that cannot be read or is not safe
+│   ├── BadArchive        a ZIP that cannot be read or is not safe
+│   └── BadDigest         bytes that are not those that were announced
 ├── NotFound              no such thing (or not one that the caller may see)
 │   ├── UnknownAnnotation, UnknownIndividual, UnknownImage, UnknownImport, UnknownEnsemble, UnknownJob,
-│   │   UnknownEvaluation
+│   │   UnknownEvaluation, UnknownUpload
 ├── Conflict              the request contradicts what the catalogue holds
 │   ├── StaleRevision     somebody else changed the annotation meanwhile
 │   ├── SpaceMismatch     vectors of two spaces were about to be mixed
 │   ├── LosingEnsemble    an ensemble that a stored evaluation says to be worse was about to be made active
+│   ├── UploadClosed      an upload session was committed already
 │   └── KeyReused         an idempotency key stands for another request already
 ├── NotAllowed            the caller may not do this
 ├── LimitReached          more than the service accepts
@@ -100,6 +102,12 @@ class BadArchive(InvalidInput):
     code = "bad_archive"
 
 
+class BadDigest(InvalidInput):
+    """Bytes whose SHA-256 is not the one that was announced; they were not kept."""
+
+    code = "bad_digest"
+
+
 class NotFound(ResightError):
     """No such thing."""
 
@@ -154,6 +162,12 @@ class UnknownEvaluation(NotFound):
     code = "unknown_evaluation"
 
 
+class UnknownUpload(NotFound):
+    """No upload session with this id, or it was abandoned for too long."""
+
+    code = "unknown_upload"
+
+
 class Conflict(ResightError):
     """The request contradicts what the catalogue holds."""
 
@@ -182,6 +196,12 @@ class KeyReused(Conflict):
     """An idempotency key stands for another request already."""
 
     code = "key_reused"
+
+
+class UploadClosed(Conflict):
+    """An upload session that was committed already; what it holds belongs to its import."""
+
+    code = "upload_closed"
 
 
 class NotAllowed(ResightError):

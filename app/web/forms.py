@@ -115,6 +115,13 @@ class ImportForm(Form):
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
 
 
+class CommitForm(Form):
+    """How to import what an upload session holds."""
+
+    format: SheetFormat | None = Field(None, description="The kind of sheet; by default what its header says.")
+    dry_run: bool = Field(default=False, description="Check everything, write nothing.")
+
+
 _REPEATABLE = frozenset({"viewpoints", "years", "exclude_encounters", "exclude_individuals", "exclude_annotations"})
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from app.web import problems
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``bodies`` gives the most bytes of a body by path, ``other_bodies`` for any other path.
+    """``bodies`` gives the most bytes of a body by path, ``below`` by the beginning of a path, else ``other_bodies``.
 
     At most ``in_flight`` matches are answered or wait, of which ``at_work`` compute at a time; at most ``reading``
     bodies of ``matching`` paths come in meanwhile. A body may take ``grace`` seconds and beyond that must come at
@@ -32,8 +32,15 @@ class Limits:
     at_work: int
     reading: int
     other_bodies: int = 64_000
+    below: Mapping[str, int] = field(default_factory=dict)
     grace: float = 10.0
     pace: float = 16_384.0
+
+    def most(self, path: str) -> int:
+        """The most bytes of a body that is sent to this path."""
+        if path in self.bodies:
+            return self.bodies[path]
+        return max((most for start, most in self.below.items() if path.startswith(start)), default=self.other_bodies)
 
 
 class _Refused(Exception):
@@ -51,7 +58,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._limits.bodies.get(scope["path"], self._limits.other_bodies)
+        most = self._limits.most(scope["path"])
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
             await _too_large(most, scope)(scope, receive, send)
