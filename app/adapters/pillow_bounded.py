@@ -20,8 +20,6 @@ from weakref import finalize
 
 from app.adapters import pillow_child as child
 from app.adapters.pillow_images import Laborious, PillowImages
-from app.domain.catalogue import Box
-from app.domain.ensemble import Float32, Preprocessing
 from app.domain.errors import BadImage, Unavailable
 from app.domain.photograph import Photograph
 
@@ -32,7 +30,7 @@ _EFFORT = 50_000_000
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-class BoundedImages:
+class BoundedImages(PillowImages):
     """The Images port; at most ``children`` processes at a time, started when they are first needed.
 
     ``seconds`` is how long one photograph may take.
@@ -46,7 +44,7 @@ class BoundedImages:
         children: int = 2,
         seconds: float = child.CPU_SECONDS,
     ) -> None:
-        self._plain = PillowImages(max_bytes=max_bytes, max_pixels=max_pixels, effort=_EFFORT)
+        super().__init__(max_bytes=max_bytes, max_pixels=max_pixels, effort=_EFFORT)
         self._limits = (max_bytes, max_pixels, _MEMORY)
         self._seconds = seconds
         self._idle: LifoQueue[_Child | None] = LifoQueue()
@@ -56,21 +54,15 @@ class BoundedImages:
     def probe(self, content: bytes) -> tuple[str, int, int]:
         if content.startswith(_PLAIN) or len(content) > self._limits[0]:
             with suppress(Laborious):
-                return self._plain.probe(content)
+                return super().probe(content)
         facts, _ = self._ask(child.PROBE, content)
         return facts["format"], facts["width"], facts["height"]
 
     def decode(self, content: bytes, *, whole: bool = False) -> Photograph:
         if content.startswith(_PLAIN) or len(content) > self._limits[0]:
             with suppress(Laborious):
-                return self._plain.decode(content, whole=whole)
+                return super().decode(content, whole=whole)
         return child.photograph(*self._ask(child.WHOLE if whole else child.DECODE, content))
-
-    def prepare(self, photograph: Photograph, recipe: Preprocessing, box: Box | None = None) -> Float32:
-        return self._plain.prepare(photograph, recipe, box)
-
-    def render(self, photograph: Photograph, *, longest: int, box: Box | None = None) -> bytes:
-        return self._plain.render(photograph, longest=longest, box=box)
 
     def _ask(self, wanted: bytes, content: bytes) -> tuple[dict[str, Any], bytes]:
         """What a child says of a photograph; raises what it raised, and BadImage when it died over it.
