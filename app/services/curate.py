@@ -76,6 +76,14 @@ class Curate:
         """An annotation, be it removed; raises UnknownAnnotation."""
         return self.annals.kept(annotation_id)
 
+    def named(self, source_id: str) -> Annotation:
+        """The annotation that a sheet called ``source_id``, be it removed; raises UnknownAnnotation."""
+        for removed in (False, True):
+            known = self.catalogue.annotation_ids([source_id], removed=removed)
+            if source_id in known:
+                return self.annals.kept(known[source_id])
+        raise UnknownAnnotation(f"no annotation has the image_id {source_id!r}")
+
     def _amend(self, held: Annotation, facts: Facts, *, removed: bool, revision: int, signature: Signature) -> Outcome:
         if held.revision != revision:
             raise StaleRevision(f"annotation {held.annotation_id} has revision {held.revision} by now, not {revision}")
