@@ -11,11 +11,12 @@ from app.cli import app
 from app.config import Settings
 from app.domain.errors import ResightError
 from app.main import create_app
-from app.web import schemas
+from app.web import schemas, schemas_curation
 from app.web.problems import HTTP, TABLE
 from models.cli import app as training
 from tests.fakes import World
 
+SHAPES = (schemas, schemas_curation)
 DOCS = Path(__file__).parents[1] / "docs"
 API, ERRORS = (DOCS / "api.md").read_text("utf-8"), (DOCS / "errors.md").read_text("utf-8")
 ROOT = DOCS.parent
@@ -41,7 +42,7 @@ def test_every_route_is_in_the_api_document():
     """The table of docs/api.md holds each route of the service once, and no other."""
     service = create_app(World().services, Settings(_env_file=None))
     exists = {f"{method.upper()} {path}" for path, found in service.openapi()["paths"].items() for method in found}
-    listed = re.findall(r"^\| `((?:GET|POST) [^`]+)` \|", API, re.MULTILINE)
+    listed = re.findall(r"^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)` \|", API, re.MULTILINE)
     assert sorted(listed) == sorted(exists | {"GET /openapi.json", "GET /"})
 
 
@@ -64,7 +65,7 @@ def test_every_setting_is_in_the_settings_document():
 @pytest.mark.parametrize(("name", "text"), EXAMPLES)
 def test_every_example_has_the_shape_that_it_shows(name, text):
     """Parsed as strictly as an answer is built."""
-    shape: type[BaseModel] = getattr(schemas, name)
+    shape: type[BaseModel] = next(getattr(module, name) for module in SHAPES if hasattr(module, name))
     shape.model_validate_json(text)
 
 
