@@ -132,10 +132,10 @@ class _Child:
         self._process.kill()
 
 
-def _ended(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
+def _ended(running: subprocess.Popen[bytes]) -> None:
+    running.kill()
+    running.wait()
+    for stream in (running.stdin, running.stdout):
         with suppress(OSError):
             if stream:
                 stream.close()
