@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from app.adapters.faiss_manifest import Manifest, decode
 from tests.crash.photographs import Photograph
@@ -20,7 +20,8 @@ from tests.crash.photographs import Photograph
 # What may lie in a data folder when nothing is under way; anything else was left behind.
 _EXPECTED = (
     r"catalogue\.sqlite(-wal|-shm)?",
-    r"jobs\.(lock|sqlite)(-wal|-shm)?",
+    r"(jobs|worker)\.lock",
+    r"jobs\.sqlite(-wal|-shm)?",
     r"originals/resight-blobs",
     r"originals/[0-9a-f]{2}/[0-9a-f]{64}",
     r"index/generation-\d+\.json",
@@ -50,7 +51,8 @@ def faults(data: Path, database_url: str, brought: Iterable[Photograph]) -> list
 def _connection(database_url: str) -> Connection:
     url = make_url(database_url)
     driver = "postgresql+psycopg" if url.get_backend_name().startswith("postgres") else "sqlite"
-    return create_engine(url.set(drivername=driver)).connect()
+    # No pool: it would keep the file open, and a disk with an open file cannot be unmounted.
+    return create_engine(url.set(drivername=driver), poolclass=NullPool).connect()
 
 
 def _column(connection: Connection, query: str) -> list[str]:

@@ -55,7 +55,6 @@ class Campaign:
     photographs: int
     seed: int
     database: str = "sqlite"
-    entry: str = "app"
     environment: dict[str, str] = field(default_factory=dict)
     power: bool = False
     tally: Tally = field(default_factory=Tally)
@@ -66,7 +65,7 @@ class Campaign:
         while self.tally.kills < kills:
             with self.life(WAYS[self.tally.lives % len(WAYS)]) as (service, book, crew):
                 while self.tally.kills < kills and not crew.through:
-                    service.start(**self.environment)
+                    service.start()
                     self.tally.kills += self._killed(service, crew, chance)
                 self.finish(service, book, crew)
             yield
@@ -74,7 +73,7 @@ class Campaign:
     def dies_at(self, place: str, way: str, nth: int) -> bool:
         """One life with one kill, the ``nth`` time that a place is reached; False when it was not reached so often."""
         with self.life(way) as (service, book, crew):
-            service.start(**self.environment, RESIGHT_FAILPOINT=f"{place}:{nth}")
+            service.start(RESIGHT_FAILPOINT=f"{place}:{nth}")
             while (died := service.ended()) is None and not crew.through:
                 time.sleep(_LOOK)
             if died not in {None, -signal.SIGKILL}:
@@ -86,7 +85,7 @@ class Campaign:
     def backup_dies_at(self, place: str, nth: int) -> bool:
         """A backup of a running service is killed once and made again; what it restores is held against the survey."""
         with self.life("folder") as (service, book, crew):
-            service.start(**self.environment)
+            service.start()
             _wait_for(crew, service, book)
             backup, restored = service.home / "backup", service.home / "restored"
             died = service.command("backup", str(backup), RESIGHT_FAILPOINT=f"{place}:{nth}")
@@ -110,7 +109,7 @@ class Campaign:
         home.mkdir(parents=True)
         disk = mounted(self.scratch / "disk.img", home / "data") if self.power else nullcontext(None)
         with new_database(self.database) as url, disk as inserted:
-            service = Service(home, url, entry=self.entry, disk=inserted)
+            service = Service(home, url, disk=inserted, **self.environment)
             book = Book()
             survey = list(draw(self.photographs, self.seed + self.tally.lives))
             crew = Crew(service, lanes(way, survey, service.import_root), book)
@@ -126,7 +125,7 @@ class Campaign:
     def finish(self, service: Service, book: Book, crew: Crew) -> None:
         """Let it get through without another kill, then hold everything against what was brought."""
         if service.ended() is not None:
-            service.start(**self.environment)
+            service.start()
         self.tally.ready.append(service.until_ready())
         _wait_for(crew, service, book)
         crew.stop()

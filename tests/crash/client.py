@@ -22,10 +22,11 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; ``body`` is None where it is no JSON."""
+    """A whole answer; ``body`` is None where it is no JSON, ``etag`` empty where there is none."""
 
     status: int
     body: Any
+    etag: str = ""
 
     @property
     def busy(self) -> bool:
@@ -65,7 +66,7 @@ class Client:
         if answer.status >= 500 and answer.status not in _ALLOWED:
             raise Broken(f"{method} {path} answered {answer.status}: {text[:300]!r}")
         is_json = "json" in (answer.getheader("Content-Type") or "")
-        return Answer(answer.status, json.loads(text) if is_json else None)
+        return Answer(answer.status, json.loads(text) if is_json else None, answer.getheader("ETag") or "")
 
 
 def _form(boundary: str, fields: Mapping[str, str], files: Mapping[str, bytes]) -> bytes:

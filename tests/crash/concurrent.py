@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import os
 import random
@@ -141,11 +142,32 @@ def _imported(client: Client, archive: bytes, count: int, until: float) -> float
 
 def _edit(client: Client, history: History, one: Kept, chance: random.Random) -> Kept | None:
     """Move it to another partition; None when nobody knows where it is now."""
-    raise NotImplementedError
+    state = State(chance.choice(_VIEWPOINTS), chance.choice(_YEARS))
+    date = f"{state.year}-08-{chance.randint(1, 28):02d}"
+    # Its encounter had another date, and may have had an animal of its own.
+    change = {"viewpoint": state.viewpoint, "date": date, "encounter": None}
+    began = time.monotonic()
+    ended = _changed(client, "PATCH", one, json.dumps(change).encode())
+    history.write(one.photograph.sha256, began, ended, state, "edit")
+    return Kept(one.photograph, one.annotation_id, state) if ended < math.inf else None
 
 
 def _remove(client: Client, history: History, one: Kept) -> None:
-    raise NotImplementedError
+    began = time.monotonic()
+    history.write(one.photograph.sha256, began, _changed(client, "DELETE", one), None, "remove")
+
+
+def _changed(client: Client, method: str, one: Kept, body: bytes = b"") -> float:
+    """When the answer was read that a change is indexed; infinite when it said less, or nothing."""
+    place = f"/annotations/{one.annotation_id}"
+    headers = {"Content-Type": "application/json"} if body else {}
+    try:
+        answer = client.ask(method, place, body, headers | {"If-Match": client.get(place).etag})
+    except Gone:
+        return math.inf
+    if answer.status not in {200, 202} and not answer.busy:
+        raise Broken(f"{method} {place} answered {answer.status}: {answer.body}")
+    return time.monotonic() if answer.status == 200 and answer.body["state"] == "indexed" else math.inf
 
 
 def _reader(client: Client, history: History, seed: int, number: int, until: float) -> None:
@@ -213,16 +235,16 @@ def main() -> None:
 
 
 def checked(
-    scratch: Path, seconds: float, seed: int, database: str = "sqlite", entry: str = "app", **environment: str
+    scratch: Path, seconds: float, seed: int, database: str = "sqlite", **environment: str
 ) -> tuple[History, list[str]]:
     """A history of so many seconds on a new catalogue, and what is wrong with it."""
     from tests.crash.campaign import new_database
 
     history = History()
     with new_database(database) as url:
-        service = Service(scratch, url, entry=entry)
+        service = Service(scratch, url, **environment)
         try:
-            service.start(**environment)
+            service.start()
             service.until_ready()
             run(service, seconds, seed, history)
         finally:

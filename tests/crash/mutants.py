@@ -1,7 +1,7 @@
 """The service with one bug put in on purpose: a harness that never fails proves nothing.
 
-``python -m tests.crash.mutants serve`` is ``resight serve`` with the bug that ``RESIGHT_MUTANT`` names. The bugs are
-put into the adapters from outside; their windows are widened by short sleeps, as chance alone would need many kills.
+The nursery puts the bug that ``RESIGHT_MUTANT`` names into a service's adapters before it starts it. Windows are
+widened by short sleeps, as chance alone would need many kills.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.adapters import sql_imports, sql_intake, sql_vectors
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_blobs import FileBlobs
 from app.adapters.sql_catalogue import SqlCatalogue
-from app.cli import main
+from app.adapters.sql_rows import SqlRows
 from app.domain.conflicts import Ledger
 from app.domain.partition import Partition
 
@@ -86,8 +86,18 @@ def swap_before_commit() -> None:
 
 
 def lost_resume() -> None:
-    """Nobody remembers the imports that a killed service left."""
-    SqlCatalogue.running_imports = lambda _self: []
+    """The rows that a killed service left waiting are forgotten by the next one."""
+    open_catalogue, waiting = SqlCatalogue.__init__, SqlRows.waiting
+    left: list[int] = []
+
+    def opened(self: SqlCatalogue, url: str) -> None:
+        open_catalogue(self, url)
+        left.extend(self.running_imports())
+
+    def known(self: SqlRows, import_id: int, limit: int) -> Any:
+        return [] if import_id in left else waiting(self, import_id, limit)
+
+    SqlCatalogue.__init__, SqlRows.waiting = opened, known
 
 
 def stale_snapshot() -> None:
@@ -144,8 +154,3 @@ def _renamed(row: Any, held: Mapping[str, int]) -> Any:
     """The row under another source id where its own is taken."""
     name = row.sighting.source_id
     return replace(row, sighting=replace(row.sighting, source_id=f"{name}~{uuid4().hex[:6]}")) if name in held else row
-
-
-if __name__ == "__main__":
-    MUTANTS[os.environ["RESIGHT_MUTANT"]]()
-    main()

@@ -38,9 +38,7 @@ def _found(name: str, photographs: int, seed: int) -> bool:
     with tempfile.TemporaryDirectory(prefix="resight-mutant-") as scratch:
         environment = {"RESIGHT_MUTANT": name}
         power = name in _NEED_POWER
-        campaign = Campaign(
-            Path(scratch), photographs, seed, entry="tests.crash.mutants", environment=environment, power=power
-        )
+        campaign = Campaign(Path(scratch), photographs, seed, environment=environment, power=power)
         try:
             for _ in campaign.lives(_KILLS):
                 pass

@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import IO
 
 from tests.crash.client import Broken, Client, Gone
+from tests.crash.nursery import Nursery
 from tests.crash.power import Disk
 from tests.tiny_ensemble import build_tiny_ensemble
 
 ROOT = Path(__file__).parents[2]
 _LOOK = 0.02
-_READY_SECONDS = 120.0
+_READY_SECONDS = 180.0
 _STOP_SECONDS = 60.0
+_COMMAND_SECONDS = 300.0
+
+
+@cache
+def nursery() -> Nursery:
+    """The one of this process."""
+    return Nursery(ROOT)
 
 
 class Service:
     """``resight serve`` below ``home``: data, import root, ensemble and log each have their place there.
 
-    ``entry`` is the module that is run: the product's own, or the tests' door that breaks it on purpose. ``disk`` is
-    mounted at the data folder.
+    ``disk`` is mounted at the data folder; ``environment`` goes before what the service is told here.
     """
 
     def __init__(
@@ -34,9 +39,9 @@ class Service:
         home: Path,
         database_url: str = "",
         *,
-        entry: str = "app",
         ensemble: Path | None = None,
         disk: Disk | None = None,
+        **environment: str,
     ) -> None:
         self.home = home
         self.data = home / "data"
@@ -44,75 +49,58 @@ class Service:
         self.import_root.mkdir(parents=True, exist_ok=True)
         self.database_url = database_url or f"sqlite:///{self.data / 'catalogue.sqlite'}"
         self.client = Client(_free_port())
-        self._command = [sys.executable, "-m", entry, "serve"]
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("RESIGHT_")} | {
+        self._disk = disk
+        self._pid: int | None = None
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("RESIGHT_")},
             "RESIGHT_DATA": str(self.data),
-            "RESIGHT_DATABASE_URL": self.database_url,
+            "RESIGHT_DATABASE_URL": database_url,
             "RESIGHT_ENSEMBLE": str(ensemble or build_tiny_ensemble(home / "tiny")),
             "RESIGHT_IMPORT_ROOT": str(self.import_root),
             "RESIGHT_PORT": str(self.client.port),
             "RESIGHT_THREADS": "1",
             "RESIGHT_LOG_LEVEL": "WARNING",
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
+            **environment,
         }
-        self._disk = disk
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] = (home / "service.log").open("ab")
 
     @property
     def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        """Of the process, and of its group."""
+        assert self._pid is not None
+        return self._pid
 
     def start(self, **environment: str) -> None:
         """Start it; where it stands is for the others to find out."""
         # Away from the checkout: a .env file there is a person's own.
-        self._process = subprocess.Popen(
-            self._command,
-            env=self._environment | environment,
-            cwd=self.home,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        self._pid = nursery().start(["serve"], self._environment | environment, self.home, self._log)
 
     def command(self, *arguments: str, **environment: str) -> int:
         """Run another command of the product on the same data; its exit code."""
-        done = subprocess.run(
-            [*self._command[:-1], *arguments],
-            env=self._environment | environment,
-            cwd=self.home,
-            stdout=self._log,
-            stderr=self._log,
-            check=False,
-        )
-        return done.returncode
+        pid = nursery().start(list(arguments), self._environment | environment, self.home, self._log)
+        return _wait(pid, _COMMAND_SECONDS, f"resight {arguments[0]}")
 
     def ended(self) -> int | None:
         """Its exit code, None while it runs."""
-        return self._process.poll() if self._process else 0
+        return 0 if self._pid is None else nursery().poll(self._pid)
 
     def kill(self) -> None:
         """SIGKILL to the whole group: nothing is flushed, closed or cleaned up. A disk loses its power first."""
-        assert self._process is not None
         if self._disk:
             self._disk.cut()
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+            os.killpg(self.pid, signal.SIGKILL)
+        _wait(self.pid, _STOP_SECONDS, "a killed service")
         if self._disk:
             self._disk.back()
 
     def stop(self) -> None:
         """SIGTERM; raises Broken when it does not end by itself."""
-        assert self._process is not None
-        self._process.terminate()
+        os.kill(self.pid, signal.SIGTERM)
         try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+            _wait(self.pid, _STOP_SECONDS, "a service that was asked to stop")
+        except Broken:
             self.kill()
-            raise Broken(f"the service did not stop within {_STOP_SECONDS:.0f} s") from None
+            raise
 
     def until_ready(self, path: str = "/readyz", within: float = _READY_SECONDS) -> float:
         """Seconds until ``path`` answers 200; raises Broken when it ends or takes too long, Gone after a kill."""
@@ -130,13 +118,25 @@ class Service:
 
     def tail(self) -> str:
         """The end of its log."""
-        return (self.home / "service.log").read_text("utf-8", "replace")[-2000:]
+        return self._log.read_text("utf-8", "replace")[-2000:] if self._log.exists() else ""
 
     def close(self) -> None:
         """End it if it still runs."""
-        if self.ended() is None:
+        if self._pid is not None and self.ended() is None:
             self.kill()
-        self._log.close()
+
+    @property
+    def _log(self) -> Path:
+        return self.home / "service.log"
+
+
+def _wait(pid: int, seconds: float, who: str) -> int:
+    until = time.monotonic() + seconds
+    while (code := nursery().poll(pid)) is None:
+        if time.monotonic() > until:
+            raise Broken(f"{who} did not end within {seconds:.0f} s")
+        time.sleep(_LOOK)
+    return code
 
 
 def _free_port() -> int:
