@@ -18,7 +18,7 @@ from app.web import openapi, pages, problems
 from app.web.access import Access
 from app.web.door import Door
 from app.web.limits import Admission, BodyLimit, Limits, Places
-from app.web.routes import calibrations, catalogue, curation, imports, jobs, match, operations, uploads
+from app.web.routes import calibrations, catalogue, evaluations, imports, jobs, match, operations, uploads
 from app.web.upkeep import Upkeep
 
 _STATIC = Path(__file__).parent / "web" / "static"
@@ -26,6 +26,8 @@ _STATIC = Path(__file__).parent / "web" / "static"
 _SPARE_THREADS = 8
 # What the fields of a form may take beside its photograph, in bytes.
 _FIELDS = 65_536
+# A pack of scenarios, as a ZIP of csv files, in bytes.
+_PACK = 100_000_000
 # Photographs that may come in for each place of a match: a slow line costs memory and disk, but no place.
 _READING = 8
 
@@ -57,7 +59,7 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
     app.state.door = door
     problems.install(app)
     openapi.install(app)
-    for part in (match, calibrations, catalogue, imports, jobs, uploads, operations, pages):
+    for part in (match, calibrations, catalogue, curation, evaluations, imports, jobs, uploads, operations, pages):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     # The last one added is the outermost.
@@ -73,6 +75,7 @@ def _limits(settings: Settings) -> Limits:
             "/match": settings.max_image_bytes + _FIELDS,
             "/": settings.max_image_bytes + _FIELDS,
             "/imports": settings.max_archive_bytes,
+            "/evaluations": _PACK,
         },
         below={"/uploads/": max(settings.max_image_bytes, settings.max_sheet_bytes)},
         matching=frozenset({"/match", "/"}),
