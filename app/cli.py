@@ -116,8 +116,12 @@ def serve(
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="A folder with metadata.csv, the sheet itself, or a ZIP of both.")],
-    format: Annotated[SheetFormat | None, typer.Option(help="Kind of sheet; by default what its header says.")] = None,
+    source: Annotated[
+        str, typer.Argument(help="A folder with metadata.csv, the sheet itself, a ZIP of both, or s3://bucket/prefix.")
+    ],
+    kind: Annotated[
+        SheetFormat | None, typer.Option("--format", help="Kind of sheet; by default what its header says.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, write nothing.")] = False,
     data: Data = None,
     json: Json = False,
@@ -125,7 +129,8 @@ def import_(
     """Import a catalogue: every fault is told with row and column before anything is written."""
     services = open_services(data)
     with show.waiting("checking the sheet", quiet=json):
-        plan = services.planning.plan(f"path:{source.resolve()}", format)
+        name = source if source.startswith("s3://") else f"path:{Path(source).resolve()}"
+        plan = services.planning.plan(name, kind)
     if dry_run:
         with show.Bar("opening photographs", quiet=json) as bar:
             trial = services.planning.try_out(plan, bar.at)

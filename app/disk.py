@@ -57,3 +57,25 @@ def sync_folder(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def open_real(place: str) -> int:
+    """A descriptor for reading the file at a real path, an absolute one without links; a link on the way is an OSError.
+
+    Each step is opened below the one before: whatever is swapped for a link meanwhile, nothing else is reached.
+    """
+    *folders, name = place.split("/")[1:]
+    # Passing through a folder needs no right to list it.
+    through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open("/", through)
+    for step in folders:
+        descriptor = _step(descriptor, step, through)
+    # Without O_NONBLOCK a named pipe would keep us waiting for its writer.
+    return _step(descriptor, name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def _step(folder: int, name: str, flags: int) -> int:
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=folder)
+    finally:
+        os.close(folder)

@@ -23,9 +23,11 @@ class FakeSessions:
     held: dict[str, dict[str, bytes]] = field(default_factory=dict)
     abandoned: list[str] = field(default_factory=list)
     most: int = 1_000_000
+    count: int = 0
 
     def create(self) -> UploadSession:
-        upload_id = f"{len(self.held) + 1:032x}"
+        self.count += 1
+        upload_id = f"{self.count:032x}"
         self.held[upload_id] = {}
         self.opened[f"session:{upload_id}"] = FakeSessionSheet(self.held[upload_id])
         return self.session(upload_id)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from app.disk import open_real
 from app.domain.catalogue import Sighting
 from app.domain.cells import parse_path, shown
-from app.domain.errors import BadArchive, BadImage, Fault
+from app.domain.errors import BadArchive, BadImage, Fault, NotAllowed
 from app.domain.formats import Layout, SheetFormat
 from app.domain.sheet import SHEET, latest_today, sheet_layout, stream_sightings, why
 
@@ -21,17 +22,21 @@ _CHUNK = 1 << 18
 class CsvSheet:
     """The Sheet port on a folder that holds metadata.csv, or on any csv file beside its photographs.
 
-    Raises BadArchive when there is no such sheet. ``max_bytes`` limits one photograph.
+    Under a ``root`` that others may write to, the folder must lie in it, and a file with a second name is refused: it
+    may be anybody's. Raises BadArchive when there is no such sheet, NotAllowed. ``max_bytes`` limits one photograph.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = 50_000_000) -> None:
+    def __init__(self, path: Path, root: Path | None = None, *, max_bytes: int = 50_000_000) -> None:
         self._max_bytes = max_bytes
+        self._strict = root is not None
         # Sheets walk folder by folder; a few remembered ones save most of the look-ups of a validation.
         self._real_folder = lru_cache(maxsize=256)(os.path.realpath)
         try:
             # The user's own choice may be a link; from here on only its target counts.
             real = path.resolve(strict=True)
             folder, self._sheet = (real, SHEET) if real.is_dir() else (real.parent, real.name)
+            if root is not None and not folder.is_relative_to(root.resolve()):
+                raise NotAllowed(f"{shown(path.name)} lies outside the folder that imports may read")
             self._folder = str(folder)
             os.close(self._open(self._sheet))
         except (OSError, RuntimeError, ValueError) as error:
@@ -82,6 +87,8 @@ class CsvSheet:
             return f"cannot be found: {why(error)}"
         if not self._inside(place):
             return "leads out of the folder of the sheet"
+        if self._strict and status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+            return "has a second name elsewhere (a hard link)"
         return None if stat.S_ISREG(status.st_mode) else "is not a plain file"
 
     def _inside(self, place: str) -> bool:
@@ -90,25 +97,15 @@ class CsvSheet:
     def _open(self, path: str) -> int:
         """A descriptor of a plain file inside the folder; links are resolved first, then none is followed any more.
 
-        Each step is opened below the one before, so that a folder swapped for a link in between leads nowhere.
+        A folder, even that of the sheet, that was swapped for a link in between leads nowhere.
         """
         place = os.path.realpath(f"{self._folder}/{path}")
         if not self._inside(place):
             raise ValueError("it leads out of the folder of the sheet")
-        *folders, name = place[len(self._folder.rstrip("/")) + 1 :].split("/")
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for step in folders:
-            descriptor = _step(descriptor, step, os.O_DIRECTORY)
-        # Without O_NONBLOCK a named pipe would keep us waiting for its writer.
-        descriptor = _step(descriptor, name, os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        descriptor = open_real(place)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or (self._strict and status.st_nlink > 1):
             os.close(descriptor)
-            raise ValueError("it is not a plain file")
+            plain = stat.S_ISREG(status.st_mode)
+            raise ValueError("it has a second name elsewhere (a hard link)" if plain else "it is not a plain file")
         return descriptor
-
-
-def _step(folder: int, name: str, flags: int) -> int:
-    try:
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=folder)
-    finally:
-        os.close(folder)

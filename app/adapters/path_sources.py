@@ -15,7 +15,7 @@ class PathSources:
     def __init__(
         self,
         *,
-        open_folder: Callable[[Path], Sheet],
+        open_folder: Callable[[Path, Path | None], Sheet],
         open_archive: Callable[[Path], Sheet],
         import_root: Path | None,
         uploads: Path,
@@ -34,7 +34,7 @@ class PathSources:
         path = self._locate(source)
         if path.suffix.lower() == ".zip" or source.startswith("upload:"):
             return self._open_archive(path)
-        return self._open_folder(path)
+        return self._open_folder(path, self._import_root if kind == "folder" else None)
 
     def _locate(self, source: str) -> Path:
         kind, _, name = source.partition(":")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.adapters.zip_directory import DEFLATED, MAX_RATIO, RATIO_FROM, Entry, read_directory
+from app.disk import open_real
 from app.domain.catalogue import Sighting
 from app.domain.cells import shown
 from app.domain.errors import BadArchive, BadImage, Fault
@@ -30,15 +31,16 @@ class ZipSheet:
     """
 
     def __init__(self, path: Path, *, max_bytes: int = 50_000_000, max_total: int | None = None) -> None:
-        self._path = path
         self._max_bytes = max_bytes
         try:
+            # The user's own choice may be a link; from here on only its target counts.
+            self._path = path = path.resolve(strict=True)
             room = shutil.disk_usage(path).free * _SHARE if max_total is None else max_total
             with _opened(path) as descriptor:
                 # Whether the file is still the one that was checked is looked at before every later read.
                 self._state = _state(descriptor)
                 self._entries = read_directory(descriptor, max_total=int(room))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise BadArchive(f"{shown(path.name)} cannot be opened: {why(error)}") from error
         self._folder, name = _place(self._entries)
         self._sheet = self._entries[self._folder + name]
@@ -148,8 +150,7 @@ def _inflated(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    # Without O_NONBLOCK a named pipe would keep us waiting for its writer; pread refuses it afterwards.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = open_real(str(path))
     try:
         yield descriptor
     finally:

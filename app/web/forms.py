@@ -105,11 +105,14 @@ class MatchForm(Form):
 
 
 class ImportForm(Form):
-    """What to import: a ZIP, or a folder under the import root."""
+    """What to import: a ZIP, a folder under the import root, or a prefix of S3."""
 
     archive: UploadFile | None = Field(None, description="A ZIP with metadata.csv and its photographs.")
     folder: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)] | None = Field(
         None, description="Instead of a ZIP: a folder under the service's import root, by name."
+    )
+    s3: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)] | None = Field(
+        None, description="Instead of a ZIP: s3://bucket/prefix, below a prefix that the service allows."
     )
     format: SheetFormat | None = Field(None, description="The kind of sheet; by default what its header says.")
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")

@@ -79,11 +79,11 @@ def plan_answer(plan: Plan, trial: Trial) -> schemas.PlanAnswer:
 
 def import_answer(report: ImportReport, job: Job | None) -> schemas.ImportAnswer:
     """Where an import and its job stand; a path of this machine is not shown."""
-    kind, _, name = report.source.partition(":")
+    kind = report.source.partition(":")[0]
     return schemas.ImportAnswer(
         import_id=report.import_id,
         job_id=job.job_id if job else None,
-        source=f"folder:{name}" if kind == "folder" else kind,
+        source=report.source if kind in {"folder", "s3"} else kind,
         state=report.state,
         started=report.started,
         finished=report.finished,
@@ -133,6 +133,8 @@ def _candidate(candidate: Candidate) -> schemas.CandidateAnswer:
         probability_same=candidate.probability_same,
         days_between=candidate.days_between,
         same_photograph=candidate.same_photograph,
+        bridge=schemas.Sighted(**_sighted(candidate.bridge)) if candidate.bridge else None,
+        folded=schemas.FoldedAnswer(count=candidate.folded, annotation_ids=list(candidate.inside)),
     )
 
 

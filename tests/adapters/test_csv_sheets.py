@@ -2,13 +2,15 @@
 
 import os
 import tempfile
+import threading
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from app.adapters.csv_sheets import CsvSheet
-from app.domain.errors import BadArchive, BadImage, BadRows, Fault, ResightError
+from app.domain.errors import BadArchive, BadImage, BadRows, Fault, NotAllowed, ResightError
 
 HEADER = "image_id,path,viewpoint,date"
 
@@ -143,6 +145,69 @@ def test_a_link_that_appears_after_resolving_is_not_followed(tmp_path, monkeypat
     monkeypatch.setattr(os.path, "realpath", lambda path: path)
     with pytest.raises(BadImage, match=r"symbolic|directory"):
         sheet.read("images/a.jpg")
+
+
+def test_below_a_root_nothing_has_a_second_name(tmp_path):
+    """Where others may write, a hard link could show anybody's file; on a user's own path it is not our business."""
+    survey = folder(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (survey / "b.jpg").unlink()
+    (survey / "b.jpg").hardlink_to(tmp_path / "secret")
+    strict = CsvSheet(survey, tmp_path)
+    assert [said.reason for said in strict.sightings() if isinstance(said, Fault)] == [
+        "'b.jpg' has a second name elsewhere (a hard link)"
+    ]
+    with pytest.raises(BadImage, match="hard link"):
+        strict.read("b.jpg")
+    assert strict.read("a.jpg") == b"a.jpg"
+    assert CsvSheet(survey).read("b.jpg") == b"secret"
+
+
+def test_a_folder_outside_its_root_is_not_opened(tmp_path):
+    """Even when a link inside the root names it."""
+    survey = folder(tmp_path, "a.jpg")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "out").symlink_to(survey)
+    with pytest.raises(NotAllowed):
+        CsvSheet(root / "out", root)
+
+
+def test_races_of_links_never_lead_out(tmp_path):
+    """A hundred times a photograph, its folder or the sheet's own folder is swapped for a link while it is read."""
+    survey, outside = folder(tmp_path, "images/a.jpg"), tmp_path / "outside"
+    (outside / "images").mkdir(parents=True)
+    for path in (outside / "a.jpg", outside / "images" / "a.jpg"):
+        path.write_bytes(b"secret")
+    sheet, stop, seen = CsvSheet(survey, tmp_path / "survey"), threading.Event(), Counter()
+    swaps = [
+        (survey / "images" / "a.jpg", outside / "a.jpg"),
+        (survey / "images", outside / "images"),
+        (survey, outside),
+    ]
+
+    def swap():
+        while not stop.is_set():
+            for place, target in swaps:
+                kept = place.with_name("kept")
+                place.rename(kept)
+                place.symlink_to(target)
+                place.unlink()
+                kept.rename(place)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        while seen.total() < 100:
+            try:
+                seen[sheet.read("images/a.jpg")] += 1
+            except BadImage:
+                seen["refused"] += 1
+    finally:
+        stop.set()
+        swapping.join()
+    assert b"secret" not in seen
+    assert set(seen) <= {b"images/a.jpg", "refused"}
 
 
 def test_a_photograph_has_a_limit_of_size(tmp_path):

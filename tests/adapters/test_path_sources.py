@@ -10,7 +10,8 @@ from tests.fakes_files import FakeSheet
 
 
 def opener(kind: str, opened: list[tuple[str, Path]]):
-    def remember(path: Path) -> FakeSheet:
+    def remember(path: Path, root: Path | None = None) -> FakeSheet:
+        assert root is None or path.is_relative_to(root.resolve())
         opened.append((kind, path))
         return FakeSheet([], {})
 
@@ -74,6 +75,17 @@ def test_without_an_import_root_no_folder_is_read(tmp_path, opened):
     )
     with pytest.raises(NotAllowed):
         sources.open("folder:2019")
+
+
+def test_other_kinds_are_opened_by_name(tmp_path, opened):
+    """What is no path on this machine has an opener of its own."""
+    others = {"s3": opener("s3", opened)}
+    folders = {"import_root": None, "uploads": tmp_path}
+    sources = PathSources(
+        open_folder=opener("folder", opened), open_archive=opener("zip", opened), others=others, **folders
+    )
+    sources.open("s3://bucket/2019")
+    assert opened == [("s3", "//bucket/2019")]
 
 
 @pytest.mark.parametrize("source", ["", "2019", "http://example.org/a.zip", "s3:bucket"])

@@ -90,14 +90,14 @@ def bad_photographs(world: World) -> None:
         sighting(2, "whale2"),
         sighting(3, "whale3"),
         sighting(4, "whale4"),
-        sighting(5, "whale2", path="002.png"),
+        sighting(5, "whale2", path="002.png", taken=None),
         sighting(6, "whale6", path="002.png"),
         sighting(7, "whale7", box=Box(40, 0, 20, 20)),
         sighting(8, "whale8", box=Box(0, 0, 20, 20)),
         sighting(9, "whale9", path="090.png", taken=None),
         sighting(10, "whale10"),
         replace(sighting(11, "whale11"), sha256="0" * 64),
-        sighting(12, "whale8", path="008.png", box=Box(0, 0, 20, 20)),
+        sighting(12, "whale8", path="008.png", taken=None, box=Box(0, 0, 20, 20)),
         sighting(13, "whale8", path="008.png", box=Box(0, 0, 21, 20)),
     ]
     photographs = {f"{row:03}.png": photo(row) for row in (2, 7, 8, 11)} | {"090.png": photo(9)}

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from app.domain.errors import BadArchive, NotAllowed, StorageFull
+from app.domain.errors import BadArchive, Fault, NotAllowed, StorageFull
 from tests.fakes import FakeSheet, photo, sighting
 
 ARCHIVE = b"PK of two rows"
@@ -32,7 +32,7 @@ def test_an_archive_is_accepted_and_worked_off(client, world, archive):
     world.jobs.release()
     report = client.get(answer.headers["location"]).json()
     assert (report["state"], report["progress"], report["total"]) == ("done", 1, 2)
-    assert report["rows"] == {"waiting": 0, "stored": 0, "indexed": 2, "unchanged": 0, "refused": 0}
+    assert report["rows"] == {"waiting": 0, "stored": 0, "indexed": 2, "unchanged": 0, "refused": 0, "quarantined": 0}
     assert report["source"] == "upload"
     assert not [name for name in world.opened if name.startswith("upload:")]
     assert client.get("/individuals/whale40").status_code == 200
@@ -50,7 +50,18 @@ def test_a_dry_run_writes_nothing(client, world, archive):
     version = world.catalogue.version()
     answer = post(client, dry_run="true")
     assert answer.status_code == 200
-    assert answer.json() == {"rows": 2, "individuals": 2, "encounters": 2, "viewpoints": {"top": 2}}
+    assert answer.json() == {
+        "format": "contest",
+        "ignored_columns": ["height", "width"],
+        "rows": 2,
+        "individuals": 2,
+        "encounters": 2,
+        "viewpoints": {"top": 2},
+        "new": 2,
+        "unchanged": 0,
+        "refused_rows": 0,
+        "refused": [],
+    }
     assert world.catalogue.version() == version
     assert client.get("/imports/2").json()["code"] == "unknown_import"
     assert not [name for name in world.opened if name.startswith("upload:")]
@@ -58,7 +69,7 @@ def test_a_dry_run_writes_nothing(client, world, archive):
 
 def test_faults_are_told_by_row_and_column(client, world, archive):
     """422 with each fault and their number; nothing is kept."""
-    archive.photographs[archive.rows[0].path] = b"GIF"
+    archive.rows.insert(0, Fault(40, "path", "'040.png' is not in the archive"))
     answer = post(client)
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["total"]) == (422, "bad_rows", 1)
@@ -67,12 +78,21 @@ def test_faults_are_told_by_row_and_column(client, world, archive):
 
 
 def test_refused_rows_are_listed_with_their_reason(client, archive):
-    """One torn photograph is one refused row."""
+    """One torn photograph is one refused row, and a dry run says the same of it."""
     archive.photographs[archive.rows[0].path] = photo(40, kind="JPEG")[:-200]
     report = client.get(post(client).headers["location"]).json()
     assert (report["state"], report["progress"]) == ("done", 1)
     assert [(row["row"], row["source_id"]) for row in report["refused"]] == [(40, "new40")]
     assert report["refused"][0]["reason"]
+
+
+def test_a_dry_run_tells_which_rows_will_be_refused(client, archive):
+    """With the reason that the import gives later."""
+    archive.photographs[archive.rows[1].path] = photo(41, kind="JPEG")[:-200]
+    trial = post(client, dry_run="true", format="contest").json()
+    report = client.get(post(client).headers["location"]).json()
+    assert (trial["new"], trial["refused_rows"]) == (1, 1)
+    assert trial["refused"] == report["refused"]
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,11 @@ def begin_import(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> ImportAnswer | Response:
-    """Give exactly one of `archive` and `folder`.
+    """Give exactly one of `archive`, `folder` and `s3`; for a line that breaks there are upload sessions.
 
-    Every row and the header of every photograph is checked first; any fault refuses the whole sheet with row, column
-    and reason, and nothing is written. Then the import runs beside the requests: follow the `Location`. Importing the
+    Every row is checked first; any fault refuses the whole sheet with row, column and reason, and nothing is written.
+    Then the import runs beside the requests: follow the `Location`. A photograph that cannot be used refuses its own
+    row; a dry run opens them all and tells beforehand which. Importing the
     same again adds nothing; under the same `Idempotency-Key` it does not even begin another import.
     """
     request = import_request(idempotency_key, form) if idempotency_key and not form.dry_run else None
@@ -86,9 +87,11 @@ def _accepted(import_id: int, door: Door, response: Response) -> ImportAnswer:
 
 def _source(form: ImportForm, services: Services) -> str:
     """The name under which an import remembers what it was given; an upload is kept first."""
-    if (form.archive is None) == (form.folder is None):
-        raise errors.InvalidInput("give either an archive or a folder")
-    return services.uploads.store(form.archive.file) if form.archive else f"folder:{form.folder}"
+    if sum(given is not None for given in (form.archive, form.folder, form.s3)) != 1:
+        raise errors.InvalidInput("give exactly one of archive, folder and s3")
+    if form.archive:
+        return services.uploads.store(form.archive.file)
+    return f"folder:{form.folder}" if form.folder else f"s3:{str(form.s3).removeprefix('s3:')}"
 
 
 @contextmanager
