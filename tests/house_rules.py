@@ -28,6 +28,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.rank"),
         "ready means that the index can answer for the ensemble in force, which only the ranking can tell",
     ),
+    "app.services.rank": (
+        ("app.domain", "app.telemetry", "app.services.shortlist"),
+        "reading the vectors of a gallery is a part of ranking it, apart for its size",
+    ),
     "app.services.plan": (
         ("app.domain", "app.telemetry", "app.services.opened"),
         "a dry run opens a photograph by the very code of the import",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 from app.domain.errors import InvalidInput
 
@@ -16,12 +17,80 @@ class Stage:
     """The base of a ranking stage; its fields are its settings."""
 
 
+S = TypeVar("S", bound=Stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Augment(Stage):
+    """Database-side augmentation: an annotation's vector plus its ``neighbours`` nearest of the gallery.
+
+    Each neighbour counts by its cosine to the power ``power``; the gallery alone decides.
+    """
+
+    neighbours: int = 8
+    power: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expand(Stage):
+    """Alpha query expansion: the query plus its ``neighbours`` best answers, by their cosine to the power ``power``."""
+
+    neighbours: int = 3
+    power: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vouch(Stage):
+    """The contest's first place: likeness to the query and to its two best answers, by ``weights``, to ``power``."""
+
+    weights: tuple[float, float, float] = (0.4, 0.4, 0.2)
+    power: float = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reciprocal(Stage):
+    """k-reciprocal re-ranking of the best ``shortlist`` answers (Zhong et al. 2017).
+
+    ``near`` is k1, ``nearer`` k2, and ``keep`` the share of the first distance in the last one (lambda).
+    """
+
+    shortlist: int = 100
+    near: int = 20
+    nearer: int = 6
+    keep: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge(Stage):
+    """Viewpoint bridging: an annotation of another view gains by its individual's likeness in the query's own view.
+
+    A cosine above ``threshold`` carries over, at most by ``weight`` of what lacks to a likeness of 1.
+    """
+
+    weight: float = 1.0
+    threshold: float = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Fold(Stage):
+    """Annotations of one moment (bit-identical or burst near-duplicate photographs) count once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread(Stage):
+    """One answer for each encounter of an individual; the others are folded into it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Stages in the order in which they run; without a stage candidates are ordered by their fused cosine."""
 
     name: str
     stages: tuple[Stage, ...] = ()
+
+    def stage(self, kind: type[S]) -> S | None:
+        """Its stage of this kind, if it has one."""
+        return next((stage for stage in self.stages if isinstance(stage, kind)), None)
 
     def settings(self) -> dict[str, dict[str, Setting]]:
         """The settings of each stage by its name, as JSON can hold them."""
@@ -32,8 +101,8 @@ class Profile:
 
 
 COSINE = Profile("cosine")
-CONTEST = Profile("contest")
-REVIEW = Profile("review")
+CONTEST = Profile("contest", (Augment(), Expand()))
+REVIEW = Profile("review", (Bridge(), Fold(), Spread()))
 
 PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in (COSINE, CONTEST, REVIEW)})
 

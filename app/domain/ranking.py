@@ -3,37 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from app.domain.ensemble import Float32
 from app.domain.partition import NOBODY, Int64
 from app.domain.ports import Neighbours
 
 Float64 = npt.NDArray[np.float64]
 
 
-def score_of(cosines: Float32) -> Float64:
-    """Scores in [0, 1] of cosines of any shape: (1 + cosine) / 2.
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What one query found, best first: annotation ids (m), likenesses (m) in [-1, 1] and bridges (m; -1 without).
+
+    ``folded`` holds for each answer the annotations, best first, that are shown inside it.
+    """
+
+    annotations: Int64
+    likeness: Float64
+    bridges: Int64
+    folded: tuple[tuple[int, ...], ...] = ()
+
+    def first(self, k: int) -> Answers:
+        """The ``k`` best."""
+        return Answers(self.annotations[:k], self.likeness[:k], self.bridges[:k], self.folded[:k])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked(Neighbours):
+    """The answers of n queries: ``bridges`` (n, k) and ``folded`` beside the columns of Neighbours.
+
+    ``cosines`` are likenesses: cosines, or what the stages of a profile made of them.
+    """
+
+    bridges: Int64
+    folded: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+def score_of(cosines: npt.NDArray[np.floating]) -> Float64:
+    """Scores in [0, 1] of likenesses of any shape: (1 + cosine) / 2.
 
     The contest's winners clip negative cosines to 0, which ties them and costs average precision; this scale does not.
     """
     return np.clip((1.0 + np.asarray(cosines, np.float64)) / 2.0, 0.0, 1.0)
 
 
-def fuse(cosines: Sequence[Float32], weights: Sequence[float]) -> Float32:
-    """Weighted mean of the cosines of several spaces, each of one shape."""
-    total = np.average(np.stack(cosines), axis=0, weights=np.asarray(weights, np.float64))
-    return np.asarray(total, np.float32)
+def merged(parts: Sequence[Answers]) -> Answers:
+    """Answers over disjoint annotations as one list, best first; ties by id."""
+    annotations = np.concatenate([np.zeros(0, np.int64), *(part.annotations for part in parts)])
+    likeness = np.concatenate([np.zeros(0), *(part.likeness for part in parts)])
+    bridges = np.concatenate([np.zeros(0, np.int64), *(part.bridges for part in parts)])
+    order = np.lexsort((annotations, -likeness))
+    return Answers(annotations[order], likeness[order], bridges[order])
 
 
-def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
-    """The ``k`` best of several result lists over disjoint annotations, for each of n queries; ties by id."""
-    annotations = np.concatenate([part.annotations for part in parts], axis=1)
-    cosines = np.concatenate([part.cosines for part in parts], axis=1)
-    order = np.lexsort((annotations, np.where(annotations < 0, np.inf, -cosines)), axis=1)[:, :k]
-    return Neighbours(np.take_along_axis(annotations, order, 1), np.take_along_axis(cosines, order, 1))
+def best_of(parts: Sequence[Answers]) -> Answers:
+    """Answers of several photographs of one animal as one list: each annotation counts by its best."""
+    every = merged(parts)
+    _, first = np.unique(every.annotations, return_index=True)
+    kept = np.sort(first)
+    return Answers(every.annotations[kept], every.likeness[kept], every.bridges[kept])
+
+
+def ranked(answers: Sequence[Answers], k: int) -> Ranked:
+    """The first ``k`` answers of each of n queries as arrays (n, k), filled up with id -1 and minus infinity."""
+    annotations = np.full((len(answers), k), -1, np.int64)
+    cosines = np.full((len(answers), k), -np.inf, np.float32)
+    bridges = np.full((len(answers), k), -1, np.int64)
+    for row, one in enumerate(answers):
+        count = min(k, len(one.annotations))
+        annotations[row, :count] = one.annotations[:count]
+        cosines[row, :count] = one.likeness[:count]
+        bridges[row, :count] = one.bridges[:count]
+    return Ranked(annotations, cosines, bridges, tuple(one.folded[:k] for one in answers))
 
 
 def first_of_each(individuals: Int64, limit: int) -> Int64:

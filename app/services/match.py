@@ -9,19 +9,23 @@ from datetime import date
 
 import numpy as np
 
-from app.domain import ranking
+from app.domain import folding, ranking
 from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble, Float32
 from app.domain.odds import Odds, odds
-from app.domain.partition import Int64, Scope, Selection
-from app.domain.ports import Blobs, Catalogue, Embedder, Images, Neighbours, Snapshot, VectorIndex
+from app.domain.partition import Scope, Selection
+from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
 from app.domain.profiles import Profile
 from app.domain.question import GroupBy, MatchRequest
+from app.domain.ranking import Answers
 from app.domain.trials import SHORTLIST, Listed
-from app.services.rank import comparable, current_snapshot, rank
+from app.services.rank import Questions, comparable, current_snapshot, listed
 from app.telemetry import Stopwatch
+
+# So many of the annotations that are folded into a candidate are named; the others are counted.
+_INSIDE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,9 @@ class Candidate:
     """One answer: ``score`` in [0, 1] orders candidates and is not a probability.
 
     ``days_between`` is None when either date is unknown; ``same_photograph`` marks the query's own bytes;
-    ``probability_same`` is None without a calibration for this ensemble and profile.
+    ``probability_same`` is None without a calibration for this ensemble and profile; ``bridge`` is the annotation in
+    the query's own view through which another view was found. ``folded`` counts what is shown inside this answer, and
+    ``inside`` names the best of it.
     """
 
     rank: int
@@ -38,6 +44,9 @@ class Candidate:
     annotation: Annotation
     days_between: int | None
     same_photograph: bool
+    bridge: Annotation | None
+    folded: int
+    inside: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +125,11 @@ class Match:
             said = self._odds(request, query, snapshot, ensemble, selection, found)
             # Looking up comes last, so that nothing is answered that was gone before: whatever was removed since this
             # generation was built leaves no gap, but is left out of another search.
-            ids: Int64 = found.annotations[0][found.annotations[0] >= 0]
-            known = self.catalogue.annotations(ids.tolist())
-            if len(known) == len(ids):
-                break
+            ids = found.annotations
+            known = self.catalogue.annotations(_named(request, found))
             gone = ids[[int(one) not in known for one in ids]]
+            if not len(gone):
+                break
             selection = selection.without(snapshot.gallery.rows_of(gone), "removed_since")
         candidates = _candidates(request, query, found, known, said)
         watch.lap("look_up")
@@ -181,20 +190,21 @@ class Match:
 
     def _search(
         self, request: MatchRequest, query: _Query, snapshot: Snapshot, ensemble: Ensemble, selection: Selection
-    ) -> Neighbours:
+    ) -> Answers:
         """The best annotations, or the best annotation of each individual: searched deeper until there are enough."""
+        columns = snapshot.gallery
+        # A bridge shows the query's own view, which the scope may leave out.
+        through = replace(query.scope, viewpoints=frozenset(Viewpoint)).select(columns).mask
+        questions = Questions(query.viewpoint, query.vectors, through=through)
         # The odds look at a whole shortlist: they must not depend on how many candidates are asked for.
         limit = max(request.limit, SHORTLIST)
         k = limit
         while True:
-            found = rank(snapshot, ensemble, query.viewpoint, query.vectors, selection.mask, k, request.profile)
-            kept = found.annotations[0][found.annotations[0] >= 0]
-            if request.group_by is GroupBy.ANNOTATION:
-                return found
-            individuals: Int64 = snapshot.gallery.individual[snapshot.gallery.rows_of(kept)]
-            first = ranking.first_of_each(individuals, limit)
-            if len(first) == limit or k >= selection.size:
-                return Neighbours(found.annotations[:, first], found.cosines[:, first])
+            (found,) = listed(snapshot, ensemble, questions, selection.mask, k, request.profile)
+            if request.group_by is GroupBy.INDIVIDUAL:
+                found = folding.folded(found, columns.individual[columns.rows_of(found.annotations)])
+            if len(found.annotations) >= limit or k >= selection.size:
+                return found.first(limit)
             k = min(k * 8, selection.size)
 
     def _odds(
@@ -204,22 +214,22 @@ class Match:
         snapshot: Snapshot,
         ensemble: Ensemble,
         selection: Selection,
-        found: Neighbours,
+        found: Answers,
     ) -> Odds:
         purpose = purpose_of(ensemble.manifest_sha256, request.profile)
         known = (calibration for source in self.calibrations if (calibration := source.newest(purpose)))
-        kept = found.annotations[0] >= 0
-        rows, scores = snapshot.gallery.rows_of(found.annotations[0][kept]), ranking.score_of(found.cosines[0][kept])
-        listed = Listed(request.group_by)
-        return odds(next(known, None), listed, query.viewpoint, snapshot.gallery, selection.mask, rows, scores)
+        rows, scores = snapshot.gallery.rows_of(found.annotations), ranking.score_of(found.likeness)
+        kind = Listed(request.group_by)
+        return odds(next(known, None), kind, query.viewpoint, snapshot.gallery, selection.mask, rows, scores)
 
 
 def _candidates(
-    request: MatchRequest, query: _Query, found: Neighbours, known: Mapping[int, Annotation], said: Odds
+    request: MatchRequest, query: _Query, found: Answers, known: Mapping[int, Annotation], said: Odds
 ) -> tuple[Candidate, ...]:
-    ids = [int(annotation) for annotation in found.annotations[0] if annotation >= 0][: request.limit]
+    shown = found.first(request.limit)
+    ids = shown.annotations.tolist()
     same = said.same or (None,) * len(ids)
-    ranked = zip(ids, ranking.score_of(found.cosines[0]), same, strict=False)
+    ranked = zip(ids, ranking.score_of(shown.likeness), same, strict=False)
     return tuple(
         Candidate(
             rank=place,
@@ -228,9 +238,19 @@ def _candidates(
             annotation=known[number],
             days_between=_days(query.captured, known[number].captured.day),
             same_photograph=known[number].image.sha256 == query.sha256,
+            bridge=known.get(int(shown.bridges[place - 1])),
+            folded=len(shown.folded[place - 1]),
+            inside=tuple(one for one in shown.folded[place - 1][:_INSIDE] if one in known),
         )
         for place, (number, score, probability) in enumerate(ranked, start=1)
     )
+
+
+def _named(request: MatchRequest, found: Answers) -> list[int]:
+    """Every annotation that an answer names: candidates, their bridges and the best of what is folded into them."""
+    shown = found.first(request.limit)
+    inside = [one for folded in shown.folded for one in folded[:_INSIDE]]
+    return [*found.annotations.tolist(), *shown.bridges[shown.bridges >= 0].tolist(), *inside]
 
 
 def _days(one: date | None, other: date | None) -> int | None:

@@ -1,22 +1,44 @@
-"""Rank a gallery for queries of one viewpoint: the one ranking, online and in evaluation."""
+"""Rank a gallery for queries of one viewpoint: the one ranking, online and in evaluation.
+
+Every query is answered by itself: what is asked beside it changes nothing, to the last bit.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.domain import ranking
+from app.domain import bridging, folding, ranking
+from app.domain.bridging import Bridges
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Ensemble, Float32, Space
+from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import IndexUnavailable
-from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask, Selection
-from app.domain.ports import Embedder, Neighbours, Snapshot, VectorIndex
-from app.domain.profiles import COSINE, Profile
+from app.domain.partition import NOBODY, VIEWPOINTS, Gallery, Int64, Mask, Selection
+from app.domain.ports import Embedder, Snapshot, VectorIndex
+from app.domain.profiles import COSINE, Augment, Bridge, Fold, Profile, Spread
+from app.domain.ranking import Answers, Ranked
+from app.domain.rerank import best, likeness, reranked
+from app.services.shortlist import Ground, grounds
 
-# With several spaces each proposes this many times k candidates; the union is scored in all of them.
-_SHORTLIST = 5
+# So many rows of each ground are scored exactly and re-ranked; more where more are asked for, or where folding takes
+# so many away that too few are left.
+_SHORTLIST, _DEEPER = 200, 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """n queries of one viewpoint: unit vectors (n, d) by space name.
+
+    ``own`` is the image key of each query's own photograph, which is no part of its gallery (None or NOBODY: none).
+    ``through`` marks the gallery rows that may be bridges; None for those that are searched.
+    """
+
+    viewpoint: Viewpoint
+    vectors: Mapping[str, Float32]
+    own: Int64 | None = None
+    through: Mask | None = None
 
 
 def rank(
@@ -27,22 +49,36 @@ def rank(
     mask: Mask,
     k: int,
     profile: Profile = COSINE,
-) -> Neighbours:
+    own: Int64 | None = None,
+) -> Ranked:
     """The ``k`` best annotations of the gallery rows in ``mask`` for each of n queries, in the order of a profile.
 
-    ``vectors`` holds unit vectors (n, d) by space name. Gallery rows of a viewpoint that no space can compare with the
-    query's are never searched (``comparable`` counts them).
+    The queries are as ``Questions`` has them. Gallery rows of a viewpoint that no space can compare with the query's
+    are never searched (``comparable`` counts them).
     """
-    n = len(next(iter(vectors.values()))) if vectors else 0
-    parts = [_empty(n)]
-    for spaces, part in _groups(snapshot.gallery, ensemble, viewpoint, mask):
-        usable = [space for space in spaces if space.name in vectors]
-        if len(usable) == 1:
-            name = usable[0].name
-            parts.append(snapshot.search(name, vectors[name], part, k))
-        elif usable:
-            parts.append(_fused(snapshot, usable, vectors, part, k))
-    return ranking.merge(parts, k)
+    return ranking.ranked(listed(snapshot, ensemble, Questions(viewpoint, vectors, own), mask, k, profile), k)
+
+
+def listed(
+    snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask: Mask, k: int, profile: Profile
+) -> list[Answers]:
+    """Everything that ``rank`` looked at for each query: at least ``k`` answers where there are so many."""
+    gallery, viewpoint, vectors = snapshot.gallery, questions.viewpoint, questions.vectors
+    pictures = np.full(len(next(iter(vectors.values()), ())), NOBODY) if questions.own is None else questions.own
+    passed = [gallery.annotation[(gallery.image == picture) & (picture != NOBODY)] for picture in pictures.tolist()]
+    spots = tuple(grounds(snapshot, ensemble, viewpoint, mask, vectors))
+    other = gallery.viewpoint != VIEWPOINTS.index(viewpoint)
+    asked = _Asked(gallery, profile, other, spots, tuple(ground.join(vectors) for ground in spots), passed)
+    if profile.stage(Bridge) and viewpoint is not Viewpoint.UNKNOWN and (mask & other).any():
+        same = (mask if questions.through is None else questions.through) & ~other
+        asked = asked.bridged(list(grounds(snapshot, ensemble, viewpoint, same, vectors)), vectors)
+    depth, size = max(_SHORTLIST, _DEEPER * k), int(np.count_nonzero(mask))
+    answers = asked.answers(list(range(len(passed))), depth)
+    while depth < size and (short := [row for row, one in enumerate(answers) if len(one.annotations) < k]):
+        depth *= _DEEPER
+        for row, answer in zip(short, asked.answers(short, depth), strict=True):
+            answers[row] = answer
+    return answers
 
 
 def comparable(snapshot: Snapshot, ensemble: Ensemble, viewpoint: Viewpoint, selection: Selection) -> Selection:
@@ -51,10 +87,10 @@ def comparable(snapshot: Snapshot, ensemble: Ensemble, viewpoint: Viewpoint, sel
     A row is lost when no space serves both its viewpoint and the query's, or when it has no vector in such a space.
     """
     served, embedded = np.zeros_like(selection.mask), np.zeros_like(selection.mask)
-    for spaces, part in _groups(snapshot.gallery, ensemble, viewpoint, selection.mask):
-        served |= part
-        for space in spaces:
-            embedded |= part & snapshot.held(space.name)
+    for ground in grounds(snapshot, ensemble, viewpoint, selection.mask):
+        served |= ground.mask
+        for space in ground.spaces:
+            embedded |= ground.mask & snapshot.held(space.name)
     lost = {"no_common_space": selection.mask & ~served, "no_vector": served & ~embedded}
     counts = {name: int(np.count_nonzero(rows)) for name, rows in lost.items() if rows.any()}
     return Selection(embedded, selection.removed | counts)
@@ -74,37 +110,74 @@ def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
     return snapshot
 
 
-def _groups(
-    gallery: Gallery, ensemble: Ensemble, viewpoint: Viewpoint, mask: Mask
-) -> Iterator[tuple[tuple[Space, ...], Mask]]:
-    grouped: dict[tuple[Space, ...], list[int]] = defaultdict(list)
-    for position, other in enumerate(VIEWPOINTS):
-        grouped[ensemble.spaces_for(viewpoint, other)].append(position)
-    for spaces, positions in grouped.items():
-        part = mask & np.isin(gallery.viewpoint, positions)
-        if spaces and part.any():
-            yield spaces, part
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Queries of one viewpoint and what they are searched in; ``queries`` are joined vectors, one array a ground.
+
+    ``other`` marks gallery rows of another view, ``passed`` holds the annotations of each query's own photograph.
+    """
+
+    gallery: Gallery
+    profile: Profile
+    other: Mask
+    grounds: tuple[Ground, ...]
+    queries: tuple[Float32, ...]
+    passed: list[Int64]
+    bridges: tuple[Bridges, ...] = ()
+
+    def bridged(self, same: list[Ground], vectors: Mapping[str, Float32]) -> _Asked:
+        """The same queries with their bridges among the rows that show their own view (one ground, or none)."""
+        stage = self.profile.stage(Bridge)
+        if not stage or not same:
+            return self
+        (ground,) = same
+        joined, found = ground.join(vectors), []
+        for row, ids in enumerate(_shortlists(ground, joined, self.passed, _SHORTLIST)):
+            individuals = self.gallery.individual[self.gallery.rows_of(ids)]
+            found.append(bridging.bridges(ids, individuals, likeness(joined[row], ground.vectors(ids)), stage))
+        return replace(self, bridges=tuple(found))
+
+    def answers(self, rows: list[int], depth: int) -> list[Answers]:
+        """Everything found for these queries, ``depth`` rows of each ground, best first and folded."""
+        parts: list[list[Answers]] = [[] for _ in rows]
+        for ground, queries in zip(self.grounds, self.queries, strict=True):
+            found = _shortlists(ground, queries[rows], [self.passed[row] for row in rows], depth)
+            for row, ids, part in zip(rows, found, parts, strict=True):
+                part.append(self._scored(ground, queries[row], ids, row))
+        return [self._folded(ranking.merged(part)) for part in parts]
+
+    def _scored(self, ground: Ground, query: Float32, ids: Int64, row: int) -> Answers:
+        augment, bridge = self.profile.stage(Augment), self.profile.stage(Bridge)
+        if self.bridges:
+            ids = np.union1d(ids, self._reached(ground, row))
+        vectors = ground.augmented(ids, augment, self.passed[row]) if augment else ground.vectors(ids)
+        likenesses = reranked(query, vectors, self.profile)
+        via = np.full(len(ids), -1, np.int64)
+        if bridge and self.bridges:
+            at = self.gallery.rows_of(ids)
+            far = np.flatnonzero(self.other[at])
+            individuals = self.gallery.individual[at[far]]
+            likenesses[far], via[far] = bridging.carry(likenesses[far], individuals, self.bridges[row], bridge)
+        return Answers(ids, likenesses, via)
+
+    def _reached(self, ground: Ground, row: int) -> Int64:
+        """Annotations of another view whose individual has a bridge; the query's own photograph is none."""
+        rows = ground.mask & self.other & np.isin(self.gallery.individual, self.bridges[row].individual)
+        return np.setdiff1d(self.gallery.annotation[rows], self.passed[row])
+
+    def _folded(self, found: Answers) -> Answers:
+        at, nobody = self.gallery.rows_of(found.annotations), np.full(len(found.annotations), NOBODY)
+        folds = self.gallery.fold[at] if self.profile.stage(Fold) else nobody
+        spread = self.profile.stage(Spread)
+        met = folding.meetings(self.gallery.individual[at], self.gallery.encounter[at]) if spread else nobody
+        return folding.folded(found, folding.joined(folds, met))
 
 
-def _fused(snapshot: Snapshot, spaces: list[Space], vectors: Mapping[str, Float32], mask: Mask, k: int) -> Neighbours:
-    found = [snapshot.search(space.name, vectors[space.name], mask, _SHORTLIST * k) for space in spaces]
-    rows = []
-    for row in range(len(found[0].annotations)):
-        union = np.unique(np.concatenate([part.annotations[row] for part in found]))
-        union = union[union >= 0]
-        cosines = [snapshot.vectors(space.name, union) @ vectors[space.name][row] for space in spaces]
-        fused = ranking.fuse(cosines, [space.weight for space in spaces])
-        rows.append(ranking.merge([_padded(union[None], fused[None], k)], k))
-    return Neighbours(np.concatenate([r.annotations for r in rows]), np.concatenate([r.cosines for r in rows]))
-
-
-def _padded(annotations: Int64, cosines: Float32, k: int) -> Neighbours:
-    short = max(0, k - annotations.shape[1])
-    return Neighbours(
-        np.pad(annotations, ((0, 0), (0, short)), constant_values=-1),
-        np.pad(cosines, ((0, 0), (0, short)), constant_values=-np.inf),
-    )
-
-
-def _empty(n: int) -> Neighbours:
-    return Neighbours(np.full((n, 0), -1, np.int64), np.zeros((n, 0), np.float32))
+def _shortlists(ground: Ground, queries: Float32, passed: list[Int64], depth: int) -> list[Int64]:
+    """For each query the annotations of its ``depth`` best rows by exact cosine, without its own photograph."""
+    out = []
+    for query, found, own in zip(queries, ground.search(queries, depth), passed, strict=True):
+        ids = np.setdiff1d(found, own)
+        order = best(likeness(query, ground.vectors(ids)))
+        out.append(np.sort(ids[order[:depth]]))
+    return out

@@ -64,16 +64,27 @@ class Sighted(Answer):
     image: str = Field(description="Address of a large JPEG of the whole image, without metadata.")
 
 
+class FoldedAnswer(Answer):
+    """What is shown inside a candidate instead of after it: the same moment, encounter or individual."""
+
+    count: int
+    annotation_ids: list[int] = Field(description="The best of them, at most 5.")
+
+
 class CandidateAnswer(Sighted):
     """One answer of a match; ``score`` orders candidates and is not a probability."""
 
     rank: int
-    score: float = Field(description="(1 + cosine) / 2, in [0, 1].")
+    score: float = Field(description="(1 + likeness) / 2, in [0, 1]; a profile makes the likeness of cosines.")
     probability_same: float | None = Field(
         description="Calibrated probability that it is the same animal; null without a calibration."
     )
     days_between: int | None = Field(description="Days between the two dates; null when one of them is not known.")
     same_photograph: bool = Field(description="True for a stored image with the very bytes of the query.")
+    bridge: Sighted | None = Field(
+        description="The annotation in the query's own view through which another view of the animal was found."
+    )
+    folded: FoldedAnswer
 
 
 class ScopeAnswer(Answer):

@@ -5,15 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.ports import Neighbours
-from app.domain.ranking import first_of_each, fuse, merge, score_of
+from app.domain.ranking import Answers, best_of, first_of_each, merged, ranked, score_of
 
 
-def neighbours(*rows: list[tuple[int, float]]) -> Neighbours:
-    return Neighbours(
-        np.array([[annotation for annotation, _ in row] for row in rows], np.int64),
-        np.array([[cosine for _, cosine in row] for row in rows], np.float32),
-    )
+def answers(*rows: tuple[int, float]) -> Answers:
+    ids = np.array([annotation for annotation, _ in rows], np.int64)
+    return Answers(ids, np.array([likeness for _, likeness in rows]), np.full(len(rows), -1))
 
 
 def test_scores_lie_between_zero_and_one():
@@ -28,25 +25,27 @@ def test_different_cosines_keep_different_scores(cosines):
     assert (np.diff(score_of(values)) > 0).all() or np.diff(values).min(initial=1) < 1e-15
 
 
-def test_spaces_count_by_their_weight():
-    """The fused cosine is the weighted mean."""
-    fused = fuse([np.array([1, 0], np.float32), np.array([0, 1], np.float32)], [3, 1])
-    assert fused.tolist() == [0.75, 0.25]
-    assert fused.dtype == np.float32
+def test_lists_merge_by_likeness_and_ties_by_id():
+    """The best of all lists come first; equal likenesses are ordered by the lower id."""
+    every = merged([answers((7, 0.5), (9, 0.1)), answers((8, 0.9), (3, 0.5))])
+    assert every.annotations.tolist() == [8, 3, 7, 9]
+    assert every.likeness.tolist() == [0.9, 0.5, 0.5, 0.1]
+    assert merged([]).annotations.tolist() == []
 
 
-def test_lists_merge_by_cosine_and_ties_by_id():
-    """The best of all lists come first; equal cosines are ordered by the lower id; fillers come last."""
-    left = neighbours([(7, 0.5), (9, 0.1), (-1, -np.inf)])
-    right = neighbours([(8, 0.9), (3, 0.5), (-1, -np.inf)])
-    assert merge([left, right], 5).annotations.tolist() == [[8, 3, 7, 9, -1]]
-    assert merge([left, right], 2).cosines.tolist() == [[pytest.approx(0.9), 0.5]]
+def test_of_several_photographs_the_best_likeness_counts():
+    """An annotation that two photographs found stands once, with the bridge of the better one."""
+    every = best_of([answers((7, 0.5), (9, 0.1)), answers((9, 0.9), (7, 0.4))])
+    assert every.annotations.tolist() == [9, 7]
+    assert every.likeness.tolist() == [0.9, 0.5]
 
 
-def test_each_query_is_merged_alone():
-    """Rows of several queries do not mix."""
-    merged = merge([neighbours([(1, 0.1)], [(2, 0.2)]), neighbours([(3, 0.3)], [(4, 0.1)])], 2)
-    assert merged.annotations.tolist() == [[3, 1], [2, 4]]
+def test_short_answers_fill_up_with_nobody():
+    """Each query is a row of k; what is missing is id -1 at minus infinity."""
+    found = ranked([answers((1, 0.5)), answers((2, 0.9), (3, 0.8), (4, 0.7))], 2)
+    assert found.annotations.tolist() == [[1, -1], [2, 3]]
+    assert found.cosines.tolist() == [[0.5, -np.inf], [pytest.approx(0.9), pytest.approx(0.8)]]
+    assert found.bridges.tolist() == [[-1, -1], [-1, -1]]
 
 
 def test_the_first_of_each_individual_stays():

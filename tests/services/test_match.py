@@ -1,6 +1,7 @@
 """Match: who is found, what is left out, and what the receipt says of it."""
 
 import hashlib
+from dataclasses import replace
 from datetime import date, datetime
 
 import pytest
@@ -16,6 +17,7 @@ from app.domain.errors import (
     UnknownIndividual,
 )
 from app.domain.partition import Scope
+from app.domain.profiles import COSINE
 from app.domain.question import GroupBy, MatchRequest
 from app.services.match import MatchResult
 from tests.fakes import World, photo, sighting, two_spaces
@@ -34,7 +36,7 @@ def names(result: MatchResult) -> list[str | None]:
 
 def test_a_new_photograph_finds_its_whale(world):
     """The photographs of the same whale come first, by score, ranked from 1."""
-    result = world.services.match(MatchRequest(photograph=photo(2, 9)))
+    result = world.services.match(MatchRequest(photograph=photo(2, 9), profile=COSINE))
     assert names(result)[:3] == ["whale2"] * 3
     assert [candidate.rank for candidate in result.candidates] == list(range(1, 13))
     scores = [candidate.score for candidate in result.candidates]
@@ -115,6 +117,32 @@ def test_grouped_by_individual_each_whale_is_named_once(world):
     assert grouped.candidates[0].score == flat.candidates[0].score
 
 
+def test_a_meeting_counts_once_and_its_photographs_are_told(world):
+    """A reviewer sees each encounter once; with every animal once, all its photographs are inside its candidate."""
+    flat = world.services.match(MatchRequest(photograph=photo(2, 9), profile=COSINE)).candidates
+    folded = world.services.match(MatchRequest(photograph=photo(2, 9))).candidates
+    assert len({candidate.annotation.encounter for candidate in folded}) == len(folded) == 8
+    assert len(folded) + sum(candidate.folded for candidate in folded) == len(flat)
+    assert all(candidate.folded == len(candidate.inside) for candidate in folded)
+    grouped = world.services.match(MatchRequest(photograph=photo(2, 9), group_by=GroupBy.INDIVIDUAL)).candidates
+    assert [candidate.folded for candidate in grouped] == [2] * 4
+
+
+def test_another_view_is_found_through_the_animals_own(world):
+    """A top photograph finds a left view through the top view of the same whale, which the candidate names."""
+    row = sighting(90, "whale2", viewpoint=Viewpoint.LEFT)
+    world.bring([row], [photo(77)], "folder:more")
+    asked = MatchRequest(
+        photograph=photo(2, 9), viewpoint=Viewpoint.TOP, scope=Scope(viewpoints=frozenset({Viewpoint.LEFT}))
+    )
+    plain = world.services.match(replace(asked, profile=COSINE)).candidates[0]
+    (bridged,) = world.services.match(asked).candidates
+    assert plain.bridge is None
+    assert bridged.bridge is not None
+    assert (bridged.bridge.individual, bridged.bridge.viewpoint) == ("whale2", Viewpoint.TOP)
+    assert bridged.score > plain.score
+
+
 def test_grouping_searches_deeper_until_there_are_enough():
     """Many photographs of one whale do not crowd out the others."""
     world = World()
@@ -147,7 +175,7 @@ def test_a_year_is_no_day(world):
 def test_the_scope_holds(world):
     """Candidates lie inside the date window, and the filter's count is told."""
     window = Scope(since=date(2019, 7, 5), until=date(2019, 7, 8))
-    result = world.services.match(MatchRequest(photograph=photo(2, 9), scope=window))
+    result = world.services.match(MatchRequest(photograph=photo(2, 9), scope=window, profile=COSINE))
     assert {candidate.annotation.captured.taken for candidate in result.candidates} == {
         datetime(2019, 7, day) for day in (5, 6, 7, 8)
     }
@@ -195,7 +223,7 @@ def test_an_annotation_asked_from_another_side_is_embedded_for_it():
 def test_an_annotation_that_is_gone_is_passed_over(world):
     """Between two generations the index may name what the catalogue no longer holds."""
     del world.catalogue._annotations[4]
-    result = world.services.match(MatchRequest(photograph=photo(2, 9)))
+    result = world.services.match(MatchRequest(photograph=photo(2, 9), profile=COSINE))
     assert 4 not in {candidate.annotation.annotation_id for candidate in result.candidates}
     assert [candidate.rank for candidate in result.candidates] == list(range(1, 12))
 

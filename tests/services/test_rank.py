@@ -6,6 +6,7 @@ import pytest
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import IndexUnavailable
 from app.domain.partition import VIEWPOINTS, Selection
+from app.domain.profiles import PROFILES, Augment, Bridge, Expand, Profile, Reciprocal, Spread, Vouch
 from app.services.rank import comparable, current_snapshot, rank
 from tests.fakes import World, one_space, photo, sighting, two_spaces
 
@@ -70,7 +71,7 @@ def test_no_vector_no_neighbours(world):
     """Without any query vector there is no row."""
     snapshot = world.index.current()
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    assert rank(snapshot, world.embedder.ensemble, Viewpoint.TOP, {}, everything, 3).annotations.shape == (0, 0)
+    assert rank(snapshot, world.embedder.ensemble, Viewpoint.TOP, {}, everything, 3).annotations.shape == (0, 3)
 
 
 def test_rows_without_a_vector_are_not_said_to_be_searched(world):
@@ -100,3 +101,74 @@ def test_an_index_of_another_ensemble_is_not_searched(world):
     world.embedder.loaded = one_space()
     with pytest.raises(IndexUnavailable, match="another ensemble"):
         current_snapshot(world.index, world.embedder)
+
+
+ALL_STAGES = Profile("all", (Augment(3), Expand(2), Vouch(), Reciprocal(30, 6, 3), Bridge(threshold=0.1), Spread()))
+
+
+@pytest.fixture
+def crowd() -> tuple[World, dict, np.ndarray]:
+    """Ninety photographs of fifteen whales from three sides, twenty of them asked about by their stored vectors."""
+    made = World(one_space())
+    rows = [
+        sighting(row, f"whale{row % 15}", viewpoint=SIDES[row % 4], encounter=f"{row % 15}-{row // 40}")
+        for row in range(2, 92)
+    ]
+    made.bring(rows, [photo(row % 15, row) for row in range(2, 92)])
+    asked = made.index.current().gallery.annotation[:20]
+    return made, {"colours": made.index.current().vectors("colours", asked)}, asked
+
+
+@pytest.mark.parametrize("profile", [*PROFILES.values(), ALL_STAGES], ids=lambda profile: profile.name)
+def test_an_answer_depends_on_no_other_query(crowd, profile):
+    """Permuted, dropped or asked alone, each query gets the very same annotations, likenesses and bridges, bitwise."""
+    world, vectors, _ = crowd
+    snapshot, ensemble = world.index.current(), world.embedder.ensemble
+    everything, pictures = np.ones(len(snapshot.gallery), np.bool_), snapshot.gallery.image[:20]
+
+    def told(rows):
+        some = {name: part[rows] for name, part in vectors.items()}
+        found = rank(snapshot, ensemble, Viewpoint.TOP, some, everything, 12, profile, pictures[rows])
+        columns = (found.annotations, found.cosines, found.bridges)
+        return [([column[at].tobytes() for column in columns], found.folded[at]) for at in range(len(rows))]
+
+    together = told(np.arange(20))
+    for rows in (np.random.default_rng(3).permutation(20), np.array([5, 17, 2]), *np.arange(20)[:, None]):
+        assert told(rows) == [together[row] for row in rows]
+
+
+def test_the_own_photograph_is_no_part_of_the_gallery(crowd):
+    """A catalogued query neither finds itself nor supports its neighbours: as if it were not in the gallery."""
+    world, vectors, asked = crowd
+    snapshot, ensemble = world.index.current(), world.embedder.ensemble
+    everything = np.ones(len(snapshot.gallery), np.bool_)
+    found = rank(snapshot, ensemble, Viewpoint.TOP, vectors, everything, 12, ALL_STAGES, snapshot.gallery.image[:20])
+    for row, annotation in enumerate(asked.tolist()):
+        without = everything & (snapshot.gallery.annotation != annotation)
+        alone = {name: part[[row]] for name, part in vectors.items()}
+        wanted = rank(snapshot, ensemble, Viewpoint.TOP, alone, without, 12, ALL_STAGES)
+        assert found.annotations[row].tolist() == wanted.annotations[0].tolist()
+        assert found.cosines[row] == pytest.approx(wanted.cosines[0])
+
+
+def test_folding_searches_deeper_until_there_are_enough():
+    """A long encounter of one whale does not take the places of the others."""
+    world = World(one_space())
+    names = ["crowd" if row < 240 else f"whale{row}" for row in range(2, 250)]
+    rows = [sighting(row, name, encounter=f"{name}-1") for row, name in enumerate(names, start=2)]
+    world.bring(rows, [photo(1 if row < 240 else row, row, size=(8, 8)) for row in range(2, 250)])
+    snapshot, ensemble = world.index.current(), world.embedder.ensemble
+    query = {"colours": snapshot.vectors("colours", np.array([1]))}
+    everything = np.ones(len(snapshot.gallery), np.bool_)
+    found = rank(snapshot, ensemble, Viewpoint.TOP, query, everything, 9, PROFILES["review"])
+    assert (found.annotations[0] > 0).all()
+
+
+def test_a_query_of_an_unknown_view_has_no_bridge(crowd):
+    """Bridges lead from the query's own view; where it is not known, or no such view is there, nothing is raised."""
+    world, vectors, _ = crowd
+    snapshot, ensemble = world.index.current(), world.embedder.ensemble
+    lateral = snapshot.gallery.viewpoint != VIEWPOINTS.index(Viewpoint.TOP)
+    for viewpoint in (Viewpoint.UNKNOWN, Viewpoint.TOP):
+        found = rank(snapshot, ensemble, viewpoint, vectors, lateral, 5, ALL_STAGES)
+        assert (found.bridges == -1).all()

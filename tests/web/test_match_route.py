@@ -23,6 +23,7 @@ def test_a_photograph_is_answered_with_candidates_and_receipt(client):
     assert best.keys() == {
         "rank", "score", "probability_same", "individual", "viewpoint", "date", "date_precision", "encounter",
         "annotation_id", "source_id", "thumbnail", "image", "days_between", "same_photograph",
+        "bridge", "folded",
     }  # fmt: skip
     assert (best["date_precision"], len(best["date"])) == ("day", 10)
     assert best["days_between"] == 20 - int(best["date"][-2:])

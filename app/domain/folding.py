@@ -1,0 +1,69 @@
+"""Folding: what would only repeat an answer is shown inside it, and many photographs of an animal make one answer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.domain.partition import NOBODY, Int64
+from app.domain.ranking import Answers
+
+
+def fold(keys: Int64) -> tuple[Int64, list[Int64]]:
+    """Positions, best first, of the first row of each key in a ranked list, and for each the later rows of its key.
+
+    A row without a key (NOBODY) stands for itself.
+    """
+    where: dict[int, int] = {}
+    kept: list[int] = []
+    folded: list[list[int]] = []
+    for position, key in enumerate(keys.tolist()):
+        if key != NOBODY and key in where:
+            folded[where[key]].append(position)
+            continue
+        if key != NOBODY:
+            where[key] = len(kept)
+        kept.append(position)
+        folded.append([])
+    return np.asarray(kept, np.int64), [np.asarray(rows, np.int64) for rows in folded]
+
+
+def folded(found: Answers, keys: Int64) -> Answers:
+    """The best answer of each key (m), with the others of its key, and whatever was folded into them, inside it."""
+    kept, inside = fold(keys)
+    held = found.folded or ((),) * len(keys)
+    names = found.annotations.tolist()
+    shown = [
+        (*held[first], *(one for row in rows.tolist() for one in (names[row], *held[row])))
+        for first, rows in zip(kept.tolist(), inside, strict=True)
+    ]
+    return Answers(found.annotations[kept], found.likeness[kept], found.bridges[kept], tuple(shown))
+
+
+def meetings(individuals: Int64, encounters: Int64) -> Int64:
+    """One number for each encounter of an individual (m); NOBODY where either is not known."""
+    known = (individuals != NOBODY) & (encounters != NOBODY)
+    _, numbers = np.unique(np.stack([individuals, encounters]), axis=1, return_inverse=True)
+    return np.where(known, numbers.ravel(), NOBODY)
+
+
+def joined(first: Int64, second: Int64) -> Int64:
+    """One number (m) for rows that share a key of either kind, directly or through others; NOBODY for neither.
+
+    A burst may reach over what a sheet calls two encounters: whoever shares a photograph with both joins them.
+    """
+    names: dict[tuple[int, int], int] = {}
+    parent: list[int] = list(range(len(first)))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for row, pair in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
+        for kind, key in enumerate(pair):
+            if key != NOBODY:
+                other = names.setdefault((kind, key), row)
+                parent[root(row)] = root(other)
+    loose = (first == NOBODY) & (second == NOBODY)
+    return np.where(loose, NOBODY, np.array([root(row) for row in range(len(first))], np.int64))

@@ -1,0 +1,36 @@
+"""Folding: duplicates and meetings count once, and what was folded is still told."""
+
+import numpy as np
+
+from app.domain.folding import fold, joined, meetings
+from app.domain.partition import NOBODY
+
+
+def test_later_rows_of_a_key_are_folded_into_its_first():
+    """The order of the first rows stays; rows without a key stand for themselves."""
+    kept, inside = fold(np.array([5, NOBODY, 5, 6, NOBODY, 6, 5]))
+    assert kept.tolist() == [0, 1, 3, 4]
+    assert [rows.tolist() for rows in inside] == [[2, 6], [], [5], []]
+
+
+def test_nothing_folds_to_nothing():
+    """An empty list stays empty."""
+    kept, inside = fold(np.zeros(0, np.int64))
+    assert (kept.tolist(), inside) == ([], [])
+
+
+def test_a_meeting_is_an_individual_in_an_encounter():
+    """Two animals of one encounter are two meetings; without a name of either kind there is none."""
+    met = meetings(np.array([1, 1, 2, 1, NOBODY, 3]), np.array([8, 8, 8, 9, 8, NOBODY]))
+    assert met[0] == met[1]
+    assert len({met[0], met[2], met[3]}) == 3
+    assert met[4:].tolist() == [NOBODY, NOBODY]
+
+
+def test_keys_of_two_kinds_join():
+    """A burst that reaches over two meetings joins them; rows without either key stay alone."""
+    keys = joined(np.array([1, 1, NOBODY, NOBODY, 2]), np.array([NOBODY, 5, 5, NOBODY, 6]))
+    assert keys[0] == keys[1] == keys[2]
+    assert keys[3] == NOBODY
+    assert keys[4] not in {NOBODY, keys[0]}
+    assert joined(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
