@@ -18,7 +18,7 @@ from app.web import openapi, pages, problems
 from app.web.access import Access
 from app.web.door import Door
 from app.web.limits import Admission, BodyLimit, Limits, Places
-from app.web.routes import calibrations, catalogue, evaluations, imports, jobs, match, operations, uploads
+from app.web.routes import calibrations, catalogue, curation, evaluations, imports, jobs, match, operations, uploads
 from app.web.upkeep import Upkeep
 
 _STATIC = Path(__file__).parent / "web" / "static"
