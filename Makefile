@@ -11,10 +11,10 @@ INSTALL    = $(PIP) install --require-hashes -r $(1) && $(PIP) install --no-deps
 QUICK     := not slow and not train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop serve test test-all test-train coverage check format bench lock clean
+.PHONY: help demo demo-stop serve test test-all crash crash-short crash-mutants crash-history test-train coverage check format bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## set up, make a demo catalogue, serve it and match one photograph (CATALOGUE=DIR: your own)
 	$(BIN)/resight demo $(if $(CATALOGUE),--catalogue "$(CATALOGUE)")
@@ -30,6 +30,19 @@ test: $(VENV)/.installed-dev ## set up and run the quick suite
 
 test-all: $(VENV)/.installed-dev ## the quick suite and the slow one (training excepted)
 	$(BIN)/python -m pytest -m "not train" $(TESTS)
+
+crash: $(VENV)/.installed-dev ## kill -9 a hundred times and at every failpoint, on SQLite and PostgreSQL (CRASH=options)
+	$(BIN)/python -m tests.crash $(CRASH)
+
+crash-short: $(VENV)/.installed-dev ## ten kills, a few failpoints and a short history: what CI runs
+	$(BIN)/python -m tests.crash --short $(CRASH)
+	$(BIN)/python -m tests.crash.concurrent --seconds 15
+
+crash-mutants: $(VENV)/.installed-dev ## the crash harness on bugs made on purpose: it must find each
+	$(BIN)/python -m tests.crash.seeded $(CRASH)
+
+crash-history: $(VENV)/.installed-dev ## ten minutes of import, match, edit and removal at once, held against one order of events
+	$(BIN)/python -m tests.crash.concurrent $(CRASH)
 
 test-train: $(VENV)/.installed-train ## the training tests, with the [train] extra
 	$(BIN)/python -m pytest -m train $(TESTS)/models

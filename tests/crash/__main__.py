@@ -16,6 +16,7 @@ from tests.crash.campaign import Campaign, Tally
 from tests.crash.client import Broken
 from tests.crash.places import PLACES
 
+_SHORT = ("blob.renamed", "catalogue.before_commit", "index.generation_written")
 # At a named place a few chunks are enough.
 _AT_PLACES = 450
 
@@ -28,14 +29,17 @@ def main() -> None:
     arguments.add_argument("--places", nargs="*", help="the failpoints to die at, by default all")
     arguments.add_argument("--power", action="store_true", help="cut the power of the data's disk at each kill (root)")
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
+    arguments.add_argument("--short", action="store_true", help="ten kills and a few places, on SQLite")
     given = arguments.parse_args()
+    if given.short:
+        given.database, given.kills, given.photographs, given.places = ["sqlite"], 10, 240, list(_SHORT)
     for database in given.database or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory(prefix="resight-crash-") as scratch:
             campaign = Campaign(Path(scratch), given.photographs, given.seed, database, power=given.power)
             places = Campaign(Path(scratch), min(given.photographs, _AT_PLACES), given.seed, database)
             try:
                 _at_random(campaign, given.kills)
-                _at_places(places, list(PLACES) if given.places is None else given.places)
+                _at_places(places, list(PLACES) if given.places is None else given.places, 1 if given.short else None)
             except Broken as fault:
                 print(f"{database}, seed {given.seed}: BROKEN\n{fault}")
                 sys.exit(1)
@@ -51,14 +55,14 @@ def _at_random(campaign: Campaign, kills: int) -> None:
     _passed(campaign.database, "at random moments", campaign.tally, started)
 
 
-def _at_places(campaign: Campaign, places: list[str]) -> None:
-    """One kill at each of several turns of each place of the list."""
+def _at_places(campaign: Campaign, places: list[str], most: int | None) -> None:
+    """One kill at each of several turns of each place of the list, ``most`` of them."""
     started = time.perf_counter()
     for place in places:
         way, turns = PLACES[place]
         if way == "backup" and campaign.database != "sqlite":
             continue  # a server's database is backed up with the server's own means
-        for nth in turns:
+        for nth in turns[:most]:
             died = campaign.backup_dies_at(place, nth) if way == "backup" else campaign.dies_at(place, way, nth)
             if not died:
                 raise Broken(f"{place} was not reached {nth} times by a survey brought as {way!r}")

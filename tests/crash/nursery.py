@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ if __name__ == "__main__":
     import importlib
 
     for name in _PRELOADED:
-        importlib.import_module(name)
+        with suppress(ModuleNotFoundError):  # commands of training are there only with torch
+            importlib.import_module(name)
     if (born := _serve()) is not None:
         _become(born)
