@@ -12,8 +12,9 @@ from app.domain import ranking
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Ensemble, Float32
 from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Int64, Mask, Selection
-from app.domain.ports import Neighbours, Snapshot
+from app.domain.ports import Snapshot
 from app.domain.profiles import Profile
+from app.domain.ranking import Answers
 from app.domain.trials import (
     UNDATED_GAP,
     Float64,
@@ -25,13 +26,13 @@ from app.domain.trials import (
     listing,
     pair_of,
 )
-from app.services.rank import comparable, rank
+from app.services.rank import Questions, comparable, listed
 
 # Enough encounters for figures of 2 %, and a bound on the time that a catalogue of any size takes.
 _ENCOUNTERS = 2000
-_OF_ONE_ENCOUNTER = 5
+_OF_ONE_ENCOUNTER = 3
 # Nobody looks at more: whatever is placed further down counts as missed by the whole list.
-_DEPTH = 2000
+_DEPTH = 1000
 _SEED = 20_170_803
 
 
@@ -64,7 +65,7 @@ class Trying:
     ) -> dict[ViewPair, Trials]:
         """Trials by kind of question: the whole gallery (``any``), and each viewpoint pair that it holds by itself.
 
-        At most 2,000 encounters are asked about, drawn by chance but always the same, and 5 photographs of each.
+        At most 2,000 encounters are asked about, drawn by chance but always the same, and 3 photographs of each.
         ``progress`` is told encounters done and in all.
         """
         found: dict[ViewPair, list[Trials]] = defaultdict(list)
@@ -126,23 +127,24 @@ class Trying:
     def _ranked(self, block: _Block, mask: Mask, keys: Int64) -> Trials:
         columns = self.snapshot.gallery
         depth = min(_DEPTH, int(np.count_nonzero(mask)))
-        found = rank(self.snapshot, self.ensemble, block.viewpoint, block.vectors, mask, depth, self.profile)
+        # As in a match, a bridge may show a view that the gallery leaves out.
+        questions = Questions(block.viewpoint, block.vectors, through=block.mask)
+        found = listed(self.snapshot, self.ensemble, questions, mask, depth, self.profile)
         individuals = columns.individual[block.rows]
-        lists = [self._lists(found, row, own) for row, own in enumerate(individuals.tolist())]
+        lists = [self._lists(one.first(depth), own) for one, own in zip(found, individuals.tolist(), strict=True)]
         return Trials(
             individual=individuals,
             encounter=keys[block.rows],
             known=np.isin(individuals, columns.individual[mask]),
             years=np.array([self._years(row, mask) for row in block.rows.tolist()], np.int64),
             searched=np.full(len(individuals), len(np.unique(columns.individual[mask])), np.int64),
-            lists={listed: listing([one[listed] for one in lists]) for listed in Listed},
+            lists={kind: listing([one[kind] for one in lists]) for kind in Listed},
         )
 
-    def _lists(self, found: Neighbours, row: int, own: int) -> dict[Listed, tuple[Float64, Mask]]:
+    def _lists(self, found: Answers, own: int) -> dict[Listed, tuple[Float64, Mask]]:
         columns = self.snapshot.gallery
-        kept = found.annotations[row] >= 0
-        scores = ranking.score_of(found.cosines[row][kept])
-        individuals = columns.individual[columns.rows_of(found.annotations[row][kept])]
+        scores = ranking.score_of(found.likeness)
+        individuals = columns.individual[columns.rows_of(found.annotations)]
         first = np.sort(np.unique(individuals, return_index=True)[1])
         same = individuals == own
         return {Listed.ANNOTATION: (scores, same), Listed.INDIVIDUAL: (scores[first], same[first])}
