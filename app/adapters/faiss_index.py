@@ -142,6 +142,8 @@ class FaissIndex:
                 yield f"{partition} {reason}"
             elif (loaded := self._read(entry)) is None or not loaded.belongs(gallery):
                 yield f"{partition} is foreign: its annotations are not those of its viewpoint and year"
+            elif entry.stamp in wanted.stamps and _others(loaded, source):
+                yield f"{partition} is foreign: it holds other annotations than the catalogue"
 
 
 def _stale(manifest: Manifest, wanted: _Wanted) -> Iterator[str]:
@@ -155,6 +157,11 @@ def _stale(manifest: Manifest, wanted: _Wanted) -> Iterator[str]:
         elif mine != stamp:
             yield f"{_name(stamp)} is stale: the catalogue has changed since"
     yield from (f"{_name(stamp)} is stale: the catalogue holds nothing there now" for stamp in held.values())
+
+
+def _others(partition: FaissPartition, source: VectorSource) -> bool:
+    """Whether its annotations are not exactly those that the catalogue has there."""
+    return not np.array_equal(partition.ids, source.partition(partition.entry.stamp.partition)[0])
 
 
 def _digest(gallery: Gallery) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.adapters import sql_vectors
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_backups import RECEIPT, FileBackup
 from app.adapters.file_blobs import INCOMING, FileBlobs
@@ -324,10 +325,19 @@ def test_verify_names_every_fault_and_changes_nothing(place, count):
     assert rows(place) == said_before
 
 
-def test_verify_finds_ids_that_the_catalogue_does_not_hold(place):
-    """The index is compared with the catalogue annotation by annotation, not only by its own hashes."""
+def test_verify_compares_the_index_id_by_id(place, monkeypatch):
+    """An index whose own hashes are right but that lacks one annotation of the catalogue is not sound."""
+
+    def forgetful(*args):
+        ids, vectors = whole(*args)
+        return ids[:-1], vectors[:-1]
+
+    whole = sql_vectors.partition
     assert place.verify()().sound
     place.bring(50, 51)
+    with monkeypatch.context() as patched:
+        patched.setattr(sql_vectors, "partition", forgetful)
+        place.index.refresh(place.catalogue)
     found = place.verify()()
-    assert found.index
+    assert found.index == ("partition body/top/2019 is foreign: it holds other annotations than the catalogue",)
     assert not found.sound
