@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import faiss
@@ -29,7 +30,10 @@ class Bare:
 
     def embed(self, contents: list[bytes]) -> np.ndarray:
         """Unit vectors (n, d) of encoded photographs, in one batch a member."""
-        pictures = [_upright(content) for content in contents]
+        return self.embed_pictures([_upright(content) for content in contents])
+
+    def embed_pictures(self, pictures: list[Image.Image]) -> np.ndarray:
+        """Unit vectors (n, d) of photographs that are decoded and upright."""
         parts = []
         for _, shape, net in self.nets:
             size = (shape["width"], shape["height"])
@@ -47,6 +51,15 @@ class Bare:
 def best_threads() -> list[int]:
     """The settings of the bare loop that are tried; the best one counts."""
     return sorted({1, os.cpu_count() or 1})
+
+
+def readable(contents: list[bytes]) -> list[Image.Image]:
+    """Those of some encoded photographs that Pillow can decode, upright."""
+    pictures = []
+    for content in contents:
+        with suppress(Exception):  # bombs, ValueError and SyntaxError are not OSError
+            pictures.append(_upright(content))
+    return pictures
 
 
 def _upright(content: bytes) -> Image.Image:

@@ -22,7 +22,7 @@ from app.domain.calibration_record import Source, purpose_of
 from app.domain.fitting import Judged, cross_judge, fit, judge
 from app.domain.meter import MISSED, Verdict, YearGap, read_meter
 from app.domain.profiles import PROFILES, REVIEW, profile_named
-from app.domain.trials import Listed, ViewPair
+from app.domain.trials import Listed, ViewPair, encounter_keys
 from app.services.bundle import Services
 from app.services.calibrate import calibrated
 from app.services.rank import current_snapshot
@@ -50,6 +50,11 @@ class Belugas:
             self.snapshot, self.ensemble, self.profile, np.isin(self.part, gallery), own_encounter=own_encounter
         )
         return trying(np.isin(self.part, asked))
+
+    def asked_about(self, trials, part: str):
+        """Those of the trials that ask about encounters of a part."""
+        mine = np.unique(encounter_keys(self.snapshot.gallery)[self.part == part])
+        return of(trials, lambda asked: np.isin(asked.encounter, mine))
 
 
 def of(trials, judged_part):
@@ -124,7 +129,7 @@ def main() -> None:
     everything = ("train", "val_known", "val_new")
     train = whales.trials(("train",), ("train",))
     val = whales.trials(("val_known", "val_new"), everything)
-    known, new = whales.trials(("val_known",), everything), whales.trials(("val_new",), everything)
+    known, new = (whales.asked_about(val, part) for part in ("val_known", "val_new"))
     unseen = whales.trials(("val_new",), ("val_new",))
     easy = whales.trials(("val_new",), ("val_new",), own_encounter=True)
     print(f"Ensemble {whales.ensemble.name} {whales.ensemble.version}, profile {whales.profile.name}.\n")
