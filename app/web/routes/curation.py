@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 
@@ -29,7 +29,9 @@ _MAY_FAIL = declare(
     errors.StorageFull,
     errors.Corrupt,
 )
-_STORED = {202: {"model": ChangeAnswer, "description": "On disk, and not in the index yet: it follows by itself"}}
+_STORED: dict[int | str, dict[str, Any]] = {
+    202: {"model": ChangeAnswer, "description": "On disk, and not in the index yet: it follows by itself"}
+}
 
 
 def _asked(if_match: IfMatch = None, revision: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None) -> int | None:
