@@ -28,6 +28,7 @@ from app.adapters.pillow_survey import write_survey
 from app.adapters.sql_calibrations import SqlCalibrations
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.adapters.sql_memory import sql_memory
+from app.adapters.zip_packs import ZipPacks
 from app.adapters.zip_sheets import ZipSheet
 from app.config import Settings
 from app.domain.jobs import JobKind
@@ -96,7 +97,7 @@ def bootstrap(settings: Settings) -> Services:
         match=Match(catalogue, blobs, images, embedder, index, (calibrations, shipped)),
         planning=Planning(catalogue, images, embedder, sheets, sql_memory),
         ingest=ingest,
-        evaluate=Evaluate(evaluation),
+        evaluate=Evaluate(evaluation, ZipPacks(evaluation.packs.read, settings.import_root)),
         browse=Browse(catalogue, blobs, images),
         curate=Curate(catalogue, catalogue, blobs, images, embedder, index),
         duplicates=Duplicates(catalogue, index),

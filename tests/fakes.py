@@ -36,7 +36,7 @@ from app.services.upload import Upload
 from app.services.works import ImportWork, RebuildWork, ReembedWork
 from tests.fakes_calibrations import FakeCalibrations
 from tests.fakes_catalogue import FakeCatalogue
-from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns
+from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns, FakeSources
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
 from tests.fakes_index import NumpyIndex
 from tests.fakes_jobs import FakeJobs
@@ -182,6 +182,7 @@ class World:
         self.embedder, self.images = FakeEmbedder(ensemble), PillowImages()
         self.jobs, self.packs = FakeJobs(), FakePacks()
         self.runs, self.frozen, self.reports = FakeRuns(), FakeFrozen(), FakeReports()
+        self.sources = FakeSources()
         self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
         self.opened: dict[str, Any] = {}
         self.uploads = FakeUploads(self.opened)
@@ -209,7 +210,7 @@ class World:
             match=Match(*ports, (self.calibrations, self.released)),
             planning=Planning(self.catalogue, self.images, self.embedder, self.sheets, remembered),
             ingest=ingest,
-            evaluate=Evaluate(self.evaluation_work),
+            evaluate=Evaluate(self.evaluation_work, self.sources),
             browse=Browse(self.catalogue, self.blobs, self.images),
             curate=Curate(self.catalogue, *ports),
             duplicates=Duplicates(self.catalogue, self.index),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from app.domain.errors import UnknownEvaluation
+from app.domain.errors import BadArchive, NotAllowed, UnknownEvaluation
 from app.domain.frozen import Frozen
 from app.domain.partition import Partition
 from app.domain.report import Report
@@ -42,12 +45,13 @@ class FakeRuns:
     """The Runs port on a folder of its own, which goes with it; ids count."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = tempfile.mkdtemp(prefix="runs-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._ids: list[str] = []
 
     def create(self, write: Callable[[Path], None]) -> str:
         run_id = f"run{len(self._ids) + 1}"
-        folder = Path(self._folder.name, run_id)
+        folder = Path(self._folder, run_id)
         folder.mkdir()
         write(folder)
         self._ids.append(run_id)
@@ -56,10 +60,13 @@ class FakeRuns:
     def ids(self) -> list[str]:
         return self._ids[::-1]
 
+    def begun(self, run_id: str) -> float:
+        return 1.6e9 + self._ids.index(run_id)
+
     def folder(self, run_id: str) -> Path:
         if run_id not in self._ids:
             raise UnknownEvaluation(run_id)
-        return Path(self._folder.name, run_id)
+        return Path(self._folder, run_id)
 
     def put(self, run_id: str, name: str, content: bytes) -> None:
         (self.folder(run_id) / name).write_bytes(content)
@@ -77,6 +84,10 @@ class _Source:
 
     def __init__(self, frozen: Frozen) -> None:
         self.frozen = frozen
+
+    @contextmanager
+    def at_once(self) -> Iterator[_Source]:
+        yield self
 
     def version(self) -> int:
         return self.frozen.catalogue_version
@@ -108,6 +119,38 @@ class FakeFrozen:
 
     def snapshot(self, frozen: Frozen) -> NumpySnapshot:
         return NumpySnapshot(1, _Source(frozen))
+
+
+@dataclass
+class FakeSources:
+    """The PackSources port: packs by the bytes of their archive, or by their folder's name."""
+
+    packs: dict[str | bytes, ScenarioPack] = field(default_factory=dict)
+
+    def archive(self, file: BinaryIO) -> ScenarioPack:
+        content = file.read()
+        if content not in self.packs:
+            raise BadArchive("this is no ZIP")
+        return self.packs[content]
+
+    def folder(self, name: str) -> ScenarioPack:
+        if name not in self.packs:
+            raise NotAllowed("lies outside")
+        return self.packs[name]
+
+
+@dataclass
+class FakeCache:
+    """The VectorCache port in a dictionary."""
+
+    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def get(self, fingerprint: str, keys: Any) -> dict[str, Any]:
+        own = self.held.get(fingerprint, {})
+        return {key: own[key] for key in keys if key in own}
+
+    def put(self, fingerprint: str, vectors: Any) -> None:
+        self.held.setdefault(fingerprint, {}).update(vectors)
 
 
 @dataclass

@@ -48,6 +48,9 @@ class FileRuns:
                 return []
             return sorted((path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name)), reverse=True)
 
+    def begun(self, run_id: str) -> float:
+        return int(self.folder(run_id).name.partition("-")[0]) / 1e6
+
     def folder(self, run_id: str) -> Path:
         path = self._folder / run_id
         if not _ID.fullmatch(run_id) or not path.is_dir():

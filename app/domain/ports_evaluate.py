@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from app.domain.ensemble import Float32
 from app.domain.frozen import Frozen
 from app.domain.ports import Snapshot
 from app.domain.report import Report
+from app.domain.scenario import ScenarioPack
 
 
 class Runs(Protocol):
@@ -20,6 +21,9 @@ class Runs(Protocol):
 
     def ids(self) -> list[str]:
         """Every run, newest first."""
+
+    def begun(self, run_id: str) -> float:
+        """When it was created, in seconds of Unix time; raises UnknownEvaluation."""
 
     def folder(self, run_id: str) -> Path:
         """Where a run lies; raises UnknownEvaluation."""
@@ -45,6 +49,16 @@ class FrozenVectors(Protocol):
 
     def snapshot(self, frozen: Frozen) -> Snapshot:
         """Them as a generation that can be searched."""
+
+
+class PackSources(Protocol):
+    """Scenario packs as people bring them."""
+
+    def archive(self, file: BinaryIO) -> ScenarioPack:
+        """A checked pack from a ZIP that was posted; raises BadArchive, BadScenario, StorageFull."""
+
+    def folder(self, name: str) -> ScenarioPack:
+        """A checked pack from a folder under the import root; raises NotAllowed, BadScenario."""
 
 
 class VectorCache(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain.catalogue import Viewpoint
@@ -49,13 +49,12 @@ def slices(found: Sequence[Outcome], side: Side, known: Known) -> list[Slice]:
     return [piece for by, cut in _CUTS.items() for piece in _cut(by, cut, counted, side, known)]
 
 
-def _cut(by: str, cut: Cut, found: Sequence[Outcome], side: Side, known: Known) -> Iterator[Slice]:
+def _cut(by: str, cut: Cut, found: Sequence[Outcome], side: Side, known: Known) -> list[Slice]:
     parts: dict[str, list[Outcome]] = defaultdict(list)
     for one in found:
         parts[cut(one, known)].append(one)
-    for name in sorted(parts, key=_reading_order):
-        if figures := summary(parts[name], side, known.groups):
-            yield Slice(by, name, figures)
+    figures = [(name, summary(parts[name], side, known.groups)) for name in sorted(parts, key=_reading_order)]
+    return [Slice(by, name, means) for name, means in figures if means]
 
 
 def _reading_order(name: str) -> tuple[int, str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.domain.comparison import Difference, differences
-from app.domain.errors import BadScenario, InvalidInput, LosingEnsemble
+from app.domain.errors import BadScenario, Conflict, LosingEnsemble
 from app.domain.evaluation import Evaluation, ScenarioScore, scenario_scores
 from app.domain.outcomes import outcomes, right
+from app.domain.ports_evaluate import PackSources
 from app.domain.profiles import profile_named
 from app.domain.scenario import ScenarioPack, by_query, check_pack, check_predictions
 from app.domain.scenario_kinds import Built, Kind, Shot, build
@@ -23,12 +24,13 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an evaluation stands: ``done`` of ``total`` steps; ``evaluation`` comes with its end."""
+    """Where an evaluation stands: ``done`` of ``total`` steps, ``begun`` at a Unix time; ``evaluation`` at its end."""
 
     evaluation_id: str
     wanted: Wanted
     done: int
     total: int
+    begun: float
     job_id: str | None
     evaluation: Evaluation | None
 
@@ -38,12 +40,13 @@ class Evaluate:
     """The use case: an evaluation is recorded, worked off by ``work``, and looked up afterwards."""
 
     work: EvaluationWork
+    sources: PackSources
 
     def begin(self, pack: ScenarioPack, wanted: Wanted) -> str:
         """Record an evaluation and give its id.
 
         Raises BadScenario for a broken pack or an image that the catalogue does not hold, UnknownEvaluation for an
-        unknown run to compare with, InvalidInput for one that has not ended or an unknown profile.
+        unknown run to compare with, Conflict for one that has not ended, InvalidInput for an unknown profile.
         """
         check_pack(pack)
         self.work.ids(pack)
@@ -83,15 +86,11 @@ class Evaluate:
         """Scenarios from the catalogue itself; raises BadScenario when it can fill none of these kinds."""
         return build(list(self._shots()), kinds, seed=seed)
 
-    def evaluation(self, run_id: str) -> Evaluation:
-        """What an evaluation that has ended found; raises UnknownEvaluation, InvalidInput."""
-        return self.work.evaluation(run_id)
-
     def document(self, run_id: str, name: str) -> bytes:
-        """One of the documents; raises UnknownEvaluation, and InvalidInput while there is none."""
+        """One of the documents; raises UnknownEvaluation, and Conflict while there is none."""
         content = self.work.runs.get(run_id, name)
         if content is None or self.work.runs.get(run_id, REPORT) is None:
-            raise InvalidInput(f"the evaluation {run_id} has not ended")
+            raise Conflict(f"the evaluation {run_id} has not ended")
         return content
 
     def accept(self, run_id: str, job_id: str) -> None:
@@ -108,7 +107,8 @@ class Evaluate:
         done = self.work.done(run_id, total)
         job = json.loads(self.work.runs.get(run_id, _JOB) or b"{}").get("job_id")
         evaluation = self.work.evaluation(run_id) if done == total else None
-        return Standing(run_id, self.work.wanted(run_id), done, total, job, evaluation)
+        begun = self.work.runs.begun(run_id)
+        return Standing(run_id, self.work.wanted(run_id), done, total, begun, job, evaluation)
 
     def predictions(self, scenarios: Path, predictions: Path) -> list[ScenarioScore]:
         """Score a prediction file of anybody's: each scenario that it answers, then those pooled.

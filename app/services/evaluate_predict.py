@@ -9,10 +9,10 @@ import numpy as np
 
 from app.domain import ranking
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Ensemble
+from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import BadScenario
 from app.domain.partition import VIEWPOINTS, Gallery, Int64, Scope
-from app.domain.ports import Neighbours, Snapshot
+from app.domain.ports import Snapshot
 from app.domain.profiles import Profile
 from app.domain.scenario import MAX_ROWS, Prediction, Query, Scenario, check_predictions
 from app.services.rank import rank
@@ -35,10 +35,10 @@ def predict(
         asked = np.array([ids[query.image_id] for query in queries], np.int64)
         spaces = [space for space in ensemble.spaces if viewpoint in space.viewpoints]
         vectors = {space.name: snapshot.vectors(space.name, asked) for space in spaces}
-        depth = MAX_ROWS + _most_of_one_image(snapshot.gallery, asked)
-        found = rank(snapshot, ensemble, viewpoint, vectors, chosen.mask, depth, profile)
+        own = snapshot.gallery.image[snapshot.gallery.rows_of(asked)]
+        found = rank(snapshot, ensemble, viewpoint, vectors, chosen.mask, MAX_ROWS, profile, own)
         for row, query in enumerate(queries):
-            rows[query.query_id] = list(_rows(query, asked[row], _one(found, row), snapshot.gallery, names))
+            rows[query.query_id] = list(_rows(query, found.annotations[row], found.cosines[row], names))
     ordered = [row for query in scenario.queries for row in rows[query.query_id]]
     check_predictions(scenario, ordered)
     return ordered
@@ -58,22 +58,7 @@ def _behind(scenario: Scenario) -> BadScenario:
     return BadScenario(f"{scenario.scenario_id}: the index is older than the catalogue; run reindex")
 
 
-def _most_of_one_image(gallery: Gallery, asked: Int64) -> int:
-    """How many annotations one asked photograph has at most: so many answers may have to be passed over."""
-    images = gallery.image[gallery.rows_of(asked)]
-    return int(np.unique(gallery.image[np.isin(gallery.image, images)], return_counts=True)[1].max())
-
-
-def _one(found: Neighbours, row: int) -> Neighbours:
-    return Neighbours(found.annotations[row], found.cosines[row])
-
-
-def _rows(
-    query: Query, asked: int, found: Neighbours, gallery: Gallery, names: Mapping[int, str]
-) -> Iterator[Prediction]:
-    """At most 20 rows for one query, its own photograph left out."""
-    own = gallery.image[gallery.rows_of(np.array([asked]))[0]]
-    kept = (found.annotations >= 0) & (gallery.image[gallery.rows_of(found.annotations)] != own)
-    scores = ranking.score_of(found.cosines[kept])
-    for annotation, score in list(zip(found.annotations[kept].tolist(), scores.tolist(), strict=True))[:MAX_ROWS]:
+def _rows(query: Query, annotations: Int64, likeness: Float32, names: Mapping[int, str]) -> Iterator[Prediction]:
+    kept = annotations >= 0
+    for annotation, score in zip(annotations[kept].tolist(), ranking.score_of(likeness[kept]).tolist(), strict=True):
         yield Prediction(query.query_id, names[annotation], score)

@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from app.domain.errors import BadScenario, InvalidInput, ResightError, Unavailable
+from app.domain.errors import BadScenario, Conflict, InvalidInput, ResightError, Unavailable
 from app.domain.evaluation import Evaluation, Pinned, Pins, gallery_sizes
 from app.domain.frozen import Frozen
 from app.domain.jobs import JSON, Step
@@ -109,10 +109,10 @@ class EvaluationWork:
         return 1 + next((n for n in range(total - 2) if not (folder / _rows(n)).exists()), total - 2)
 
     def evaluation(self, run_id: str) -> Evaluation:
-        """What an evaluation that has ended found; raises UnknownEvaluation, InvalidInput."""
+        """What an evaluation that has ended found; raises UnknownEvaluation, Conflict."""
         scores = self.runs.get(run_id, SCORES)
         if scores is None or self.runs.get(run_id, REPORT) is None:
-            raise InvalidInput(f"the evaluation {run_id} has not ended")
+            raise Conflict(f"the evaluation {run_id} has not ended")
         return Evaluation.from_json(scores)
 
     def ids(self, pack: ScenarioPack) -> Mapping[str, int]:

@@ -20,6 +20,7 @@ TAGS = [
     {"name": "curation", "description": "Edit, remove and restore annotations; their past."},
     {"name": "imports", "description": "Bring photographs with their sheet into the catalogue."},
     {"name": "jobs", "description": "Follow, pause, resume and cancel what runs beside the requests."},
+    {"name": "evaluations", "description": "Measure the ranking on scenarios in the contest's format."},
     {"name": "operations", "description": "Liveness, readiness, metrics, version."},
 ]
 

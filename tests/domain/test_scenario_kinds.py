@@ -110,7 +110,8 @@ def test_what_cannot_be_filled_is_named_with_the_reason():
 def test_photographs_without_an_encounter_are_never_from_another_one():
     """What is not known does not count as another day."""
     shots = [Shot(f"i{n}", "w", None, Viewpoint.TOP) for n in range(2)]
-    found = build(shots, [Kind.ALL_TOP])
+    found = build(shots)
+    assert [one.scenario_id for one in found.pack.scenarios] == ["all_top"]
     assert (found.pack.truth["all_top-i0"], found.pack.other_encounter) == ({"i1"}, {})
 
 
