@@ -33,11 +33,6 @@ class Ground:
     _near: dict[int, Int64] = field(default_factory=dict)
     _moved: dict[int, Float32] = field(default_factory=dict)
 
-    @property
-    def size(self) -> int:
-        """How many rows there are."""
-        return int(np.count_nonzero(self.mask))
-
     def join(self, vectors: Mapping[str, Float32]) -> Float32:
         """Joined vectors (n, d) from vectors by space."""
         total = sum(space.weight for space in self.spaces)
