@@ -96,6 +96,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
             "app.bootstrap_",
             "app.config",
             "app.web.shapes",
+            "app.web.shapes_curation",
             "app.web.schemas_",
             "app.worker",
             "app.web.shapes_calibration",
