@@ -17,8 +17,8 @@ from tests.crash.client import Broken
 from tests.crash.places import PLACES
 
 _SHORT = ("blob.renamed", "catalogue.before_commit", "index.generation_written")
-# At a named place a few chunks are enough.
-_AT_PLACES = 450
+# At a named place two chunks are enough.
+_AT_PLACES = 240
 
 
 def main() -> None:
@@ -29,13 +29,16 @@ def main() -> None:
     arguments.add_argument("--places", nargs="*", help="the failpoints to die at, by default all")
     arguments.add_argument("--power", action="store_true", help="cut the power of the data's disk at each kill (root)")
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
+    arguments.add_argument("--slow", type=float, default=1.0, help="stretch the time between kills on a busy machine")
     arguments.add_argument("--short", action="store_true", help="ten kills and a few places, on SQLite")
     given = arguments.parse_args()
     if given.short:
         given.database, given.kills, given.photographs, given.places = ["sqlite"], 10, 240, list(_SHORT)
     for database in given.database or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory(prefix="resight-crash-") as scratch:
-            campaign = Campaign(Path(scratch), given.photographs, given.seed, database, power=given.power)
+            campaign = Campaign(
+                Path(scratch), given.photographs, given.seed, database, power=given.power, slow=given.slow
+            )
             places = Campaign(Path(scratch), min(given.photographs, _AT_PLACES), given.seed, database)
             try:
                 _at_random(campaign, given.kills)

@@ -12,6 +12,7 @@ from typing import Any
 from tests.crash.client import Broken, Client, Gone
 from tests.crash.photographs import Photograph
 from tests.crash.service import Service
+from tests.crash.sessions import Session
 
 _PAUSE = 0.05
 _FINAL = ("stored", "indexed", "unchanged", "refused")
@@ -40,7 +41,7 @@ class Bring:
 class Book:
     """Imports that were acknowledged, how far they were said to be, and what matches have shown."""
 
-    imports: dict[int, Bring] = field(default_factory=dict)
+    imports: dict[int, Bring | Session] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
     final: dict[int, int] = field(default_factory=dict)
     shown: dict[str, int] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Book:
     faults: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def acknowledge(self, import_id: int, bring: Bring) -> None:
+    def acknowledge(self, import_id: int, bring: Bring | Session) -> None:
         with self.lock:
             if import_id in self.imports:
                 self.faults.append(f"two imports were given the id {import_id}")
@@ -111,7 +112,7 @@ class Book:
 class Crew:
     """Threads that bring, watch and match until told to stop; killing the service only makes them try again."""
 
-    def __init__(self, service: Service, lanes: Sequence[Sequence[Bring]], book: Book) -> None:
+    def __init__(self, service: Service, lanes: Sequence[Sequence[Bring | Session]], book: Book) -> None:
         self._client, self._book, self._service = Client(service.client.port, 30.0), book, service
         self._stop = threading.Event()
         self._left = sum(map(len, lanes))
@@ -137,7 +138,7 @@ class Crew:
             with self._book.lock:
                 self._book.faults.append(f"{type(error).__name__}: {error}")
 
-    def _bring(self, lane: Sequence[Bring]) -> None:
+    def _bring(self, lane: Sequence[Bring | Session]) -> None:
         """One after the other; what was not acknowledged is brought again."""
         for bring in lane:
             while not self._stop.is_set():

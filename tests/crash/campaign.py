@@ -18,12 +18,13 @@ from tests.crash.client import Broken, Gone
 from tests.crash.photographs import Photograph, draw, packed, write_folder
 from tests.crash.power import mounted
 from tests.crash.service import Service
+from tests.crash.sessions import Session
 
 EARLIEST, LATEST = 0.05, 3.0
 _LOOK = 0.01
 _STUCK_SECONDS = 60.0  # the service tries again after 30 when something is away
 _MATCHERS = 2
-WAYS = ("folder", "zip", "many")
+WAYS = ("folder", "zip", "session", "many")
 
 
 @dataclass(slots=True)
@@ -48,6 +49,8 @@ class Tally:
 class Campaign:
     """Lives on empty catalogues of one ``database``; with ``power`` each kill is a power cut of the data's disk.
 
+    ``slow`` stretches the time between kills, for a machine that would get nothing done in three seconds.
+
     The photographs' seed is ``seed`` + the number of the life, which also draws the moments of the kills.
     """
 
@@ -57,6 +60,7 @@ class Campaign:
     database: str = "sqlite"
     environment: dict[str, str] = field(default_factory=dict)
     power: bool = False
+    slow: float = 1.0
     tally: Tally = field(default_factory=Tally)
 
     def lives(self, kills: int) -> Iterator[None]:
@@ -139,7 +143,7 @@ class Campaign:
 
     def _killed(self, service: Service, crew: Crew, chance: random.Random) -> bool:
         """Wait for the drawn moment and kill; says whether there was still work to interrupt."""
-        delay = chance.uniform(EARLIEST, LATEST)
+        delay = chance.uniform(EARLIEST, LATEST) * self.slow
         try:
             # One kill in four falls into the start itself, the others count from the first answer.
             if chance.random() < 0.25:
@@ -174,13 +178,15 @@ class Campaign:
         return [*found, *book.faults]
 
 
-def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[list[Bring]]:
-    """How a survey is brought: whole as a folder or a ZIP, or in twenty parts on two lanes, half of them as ZIPs."""
+def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[list[Bring | Session]]:
+    """How a survey is brought: whole, one by one, or in twenty parts on two lanes, half of them as ZIPs."""
     if way == "folder":
         write_folder(import_root / "survey", survey)
         return [[Bring(survey, folder="survey")]]
     if way == "zip":
         return [[Bring(survey, archive=packed(survey))]]
+    if way == "session":
+        return [[Session(survey)]]
     size = max(1, len(survey) // 20)
     parts = [survey[start : start + size] for start in range(0, len(survey), size)]
     folders, archives = [], []

@@ -65,21 +65,26 @@ def write_folder(folder: Path, photographs: Iterable[Photograph]) -> Path:
     with (folder / "metadata.csv").open("w", newline="") as lines:
         sheet = csv.writer(lines)
         sheet.writerow(_COLUMNS)
-        for one in photographs:
+        for one in photographs:  # as they are drawn: a hundred thousand are never in memory
             (folder / one.path).write_bytes(one.content)
             sheet.writerow(one.row)
     return folder
 
 
-def packed(photographs: Sequence[Photograph]) -> bytes:
-    """The same as a ZIP."""
+def sheet_of(photographs: Iterable[Photograph]) -> str:
+    """Their metadata.csv."""
     text = io.StringIO(newline="")
     sheet = csv.writer(text)
     sheet.writerow(_COLUMNS)
     sheet.writerows(one.row for one in photographs)
+    return text.getvalue()
+
+
+def packed(photographs: Sequence[Photograph]) -> bytes:
+    """The same as a ZIP."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("metadata.csv", text.getvalue())
+        archive.writestr("metadata.csv", sheet_of(photographs))
         for one in photographs:
             archive.writestr(one.path, one.content)
     return content.getvalue()

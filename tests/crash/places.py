@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 PLACES: dict[str, tuple[str, tuple[int, ...]]] = {
     "upload.written": ("zip", (1,)),
     "upload.renamed": ("zip", (1,)),
+    "session.written": ("session", (1, 40)),
+    "session.renamed": ("session", (1, 40)),
+    "session.logged": ("session", (1, 40)),
     "blob.written": ("folder", (1, 2)),
     "blob.synced": ("folder", (1, 2)),
     "blob.renamed": ("folder", (1, 2)),
