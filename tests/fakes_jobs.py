@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain.errors import Conflict, KeyReused, ResightError, StorageFull, Unavailable, UnknownJob
-from app.domain.jobs import JSON, Job, JobKind, JobState, Step
+from app.domain.jobs import JSON, Job, JobKind, JobState, Step, job_id_of
 from app.domain.ports_jobs import Work
 
 _START = datetime(2024, 7, 1, tzinfo=UTC)
@@ -58,7 +58,7 @@ class FakeJobs:
                     raise KeyReused("this key stands for another job")
                 return job
             now = _START + timedelta(seconds=len(self._jobs))
-            job_id = key or f"{kind}-{len(self._jobs) + 1}"
+            job_id = job_id_of(kind, key or str(len(self._jobs) + 1))
             self._keys[key or job_id] = job_id
             self._jobs[job_id] = Job(job_id, kind, JobState.WAITING, 0, 0, now, now, dict(arguments))
         if not self.held:

@@ -31,6 +31,7 @@ class DbosJobs:
 
     def __init__(self, folder: Path, url: str) -> None:
         self._url = url
+        self._engine = jobs_engine(url)
         self._folder = Folder(folder)
         self._stop = threading.Event()
         self._worker: Worker | None = None
@@ -107,13 +108,13 @@ class DbosJobs:
             self._attendant.join()
         if "_client" in self.__dict__:
             self._client.destroy()
+        self._engine.dispose()
 
     @cached_property
     def _client(self) -> DBOSClient:
         """Speaks with the database; the first use makes the tables, which DBOS itself makes only where it runs jobs."""
-        engine = jobs_engine(self._url)
         client = DBOSClient(
-            system_database_engine=engine,
+            system_database_engine=self._engine,
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
             lazy=True,

@@ -66,6 +66,7 @@ class Ingest:
             waiting = self.rows.waiting(import_id, STEP)
             if not waiting:
                 return self._finish(import_id)
+            self.blobs.room()  # before photographs are decoded that could not be stored
             (progress or _quiet)(report.done, report.total)
             self._work(report, waiting, progress or _quiet, stopping or _never)
         except Unavailable as error:
@@ -135,7 +136,8 @@ class Ingest:
         """One attempt more at a row that an earlier one did not bring to its end."""
         reason: str | None = _KILLED
         if row.attempts < ATTEMPTS:
-            reason = self._try(report, sheet, [row.sighting], _quiet, stopping)
+            fault = self._try(report, sheet, [row.sighting], _quiet, stopping)
+            reason = fault and f"work on it failed {ATTEMPTS} times: {fault}"
         if reason and row.attempts + 1 >= ATTEMPTS:
             _log().warning("row set apart", import_id=report.import_id, row=row.sighting.line, reason=reason)
             self.rows.quarantine(report.import_id, [(row.sighting.row, reason)])

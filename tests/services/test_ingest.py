@@ -6,11 +6,13 @@ from structlog.testing import capture_logs
 from app.domain.errors import (
     BadArchive,
     CatalogueUnavailable,
+    Corrupt,
     StorageFull,
     UnknownImport,
 )
 from app.domain.ingestion import ImportState, RowState
 from app.services import chunks
+from app.services import ingest as module
 from tests.fakes import FakeSheet, World, photo, sighting
 
 
@@ -87,7 +89,7 @@ def test_a_stopped_import_goes_on_where_it_was(world, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         ingest.run(import_id, killed)
-    left = len(world.catalogue.waiting(import_id))
+    left = world.services.ingest.report(import_id).rows[RowState.WAITING]
     assert ingest.unfinished() == [import_id]
     assert left < 6
     seen = world.embedder.seen
@@ -136,11 +138,11 @@ def gone(_: object) -> None:
     ("port", "method", "fault", "error", "reason"),
     [
         ("sheets", "open", gone, BadArchive, "the archive is damaged"),
-        ("embedder", "embed", lambda *_: 1 / 0, ZeroDivisionError, "unexpected error; see the log"),
+        ("index", "refresh", lambda *_: 1 / 0, ZeroDivisionError, "unexpected error; see the log"),
     ],
 )
 def test_what_cannot_mend_itself_fails_the_import(world, monkeypatch, port, method, fault, error, reason):
-    """The import says why, its rows still wait, and it is not taken up again: a bug must not be met at every start."""
+    """The import says why and is not taken up again: a bug must not be met at every start."""
     given(world, 3)
     ingest = world.services.ingest
     import_id = world.begin("folder:survey")
@@ -149,7 +151,7 @@ def test_what_cannot_mend_itself_fails_the_import(world, monkeypatch, port, meth
         ingest.run(import_id)
     monkeypatch.undo()
     report = ingest.run(import_id)
-    assert (report.state, report.reason, dict(report.rows)) == (ImportState.FAILED, reason, {RowState.WAITING: 3})
+    assert (report.state, report.reason) == (ImportState.FAILED, reason)
     assert ingest.unfinished() == []
 
 
@@ -158,7 +160,7 @@ def test_the_first_reason_is_logged_when_the_failure_cannot_be_recorded(world, m
     given(world, 1)
     ingest = world.services.ingest
     import_id = world.begin("folder:survey")
-    monkeypatch.setattr(world.blobs, "put_all", broken)
+    monkeypatch.setattr(world.index, "refresh", broken)
     monkeypatch.setattr(world.catalogue, "finish_import", away)
     with capture_logs() as logs, pytest.raises(CatalogueUnavailable):
         ingest.run(import_id)
@@ -181,8 +183,11 @@ def test_a_stop_stores_what_is_in_memory_and_leaves_the_rest(world, monkeypatch)
     given(world, 9)
     ingest = world.services.ingest
     import_id = world.begin("folder:survey")
-    report = ingest.run(import_id, stopping=lambda: world.embedder.seen >= 4)
+    step = ingest.step(import_id, stopping=lambda: world.embedder.seen >= 4)
+    report = ingest.report(import_id)
+    assert (step.done, step.total, step.finished) == (world.embedder.seen, 9, False)
     assert (report.state, report.rows[RowState.STORED]) == (ImportState.RUNNING, world.embedder.seen)
+    assert {row.attempts for row in world.catalogue.rows.waiting(import_id, 9)} == {0}
     assert 4 <= world.embedder.seen < 9
     assert dict(ingest.run(import_id).rows) == {RowState.INDEXED: 9}
     assert world.embedder.seen == 9
@@ -192,8 +197,9 @@ def test_a_stop_before_the_first_batch_decodes_nothing(world):
     """Every row still waits."""
     given(world, 3)
     ingest = world.services.ingest
-    report = ingest.run(world.begin("folder:survey"), stopping=lambda: True)
-    assert (report.state, dict(report.rows)) == (ImportState.RUNNING, {RowState.WAITING: 3})
+    import_id = world.begin("folder:survey")
+    assert ingest.step(import_id, stopping=lambda: True).done == 0
+    assert dict(ingest.report(import_id).rows) == {RowState.WAITING: 3}
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(10**9, [4, 4, 2]), (1, [2, 2, 2, 2, 2])])
@@ -252,3 +258,116 @@ def test_a_photograph_that_no_space_serves_is_stored_without_a_vector():
     import_id = world.bring([sighting(2, "a", viewpoint=Viewpoint.RIGHT)], [photo(1)])
     assert dict(world.services.ingest.report(import_id).rows) == {RowState.INDEXED: 1}
     assert not world.index.current().vectors("body", world.index.current().gallery.annotation).any()
+
+
+def test_an_import_of_several_steps_opens_its_sheet_once(world, monkeypatch):
+    """Listing a large archive takes long; each step takes the next rows, and the last one ends the import."""
+    monkeypatch.setattr(module, "STEP", 2)
+    given(world, 5)
+    opened, sheets = [], type(world.sheets)
+    plain = sheets.open
+    import_id = world.begin("folder:survey")
+    monkeypatch.setattr(sheets, "open", lambda own, source: (opened.append(source), plain(own, source))[1])
+    ingest = world.services.ingest
+    steps = [ingest.step(import_id) for _ in range(4)]
+    assert [(step.done, step.total, step.finished) for step in steps] == [
+        (2, 5, False),
+        (4, 5, False),
+        (5, 5, False),
+        (5, 5, True),
+    ]
+    assert steps[-1].result == {"import_id": import_id, "state": "done", "rows": {"indexed": 5}}
+    assert opened == ["folder:survey"]
+
+
+class Poison:
+    """Photographs that break the embedder: those of the rows in ``rows``, each time with ``error``."""
+
+    def __init__(self, world: World, rows: set[int], error: BaseException) -> None:
+        self.met, self._embed = list[int](), world.embedder.embed
+        self._bytes = {world.images.decode(photo(row)).pixels.tobytes(): row for row in rows}
+        self._error = error
+
+    def embed(self, crops, spaces):
+        for photograph, _ in crops:
+            if row := self._bytes.get(photograph.pixels.tobytes()):
+                self.met.append(row)
+                raise self._error
+        return self._embed(crops, spaces)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(ZeroDivisionError(), "ZeroDivisionError; see the log"), (Corrupt("bad bits"), "bad bits")]
+)
+def test_a_photograph_that_breaks_us_is_set_apart_after_three_attempts(world, monkeypatch, error, told):
+    """All others get in, the import is done, and the row says why it is not."""
+    given(world, 7)
+    poison = Poison(world, {4, 6}, error)
+    monkeypatch.setattr(world.embedder, "embed", poison.embed)
+    ingest = world.services.ingest
+    with capture_logs():
+        report = ingest.run(world.begin("folder:survey"))
+    assert (report.state, report.done, report.total) == (ImportState.DONE, 7, 7)
+    assert dict(report.rows) == {RowState.INDEXED: 5, RowState.QUARANTINED: 2}
+    reason = f"work on it failed 3 times: {told}"
+    assert report.quarantined == ((4, "image004", reason), (6, "image006", reason))
+    assert [poison.met.count(row) for row in (4, 6)] == [3, 2]
+
+
+def test_a_photograph_that_kills_the_process_is_set_apart_after_three_attempts(world, monkeypatch):
+    """Attempts are counted before they are made; the innocent rows of a killed chunk get in at their next turn."""
+    given(world, 7)
+    poison = Poison(world, {5}, KeyboardInterrupt())
+    monkeypatch.setattr(world.embedder, "embed", poison.embed)
+    import_id = world.begin("folder:survey")
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            world.services.ingest.run(import_id)
+    report = world.services.ingest.run(import_id)
+    assert dict(report.rows) == {RowState.INDEXED: 6, RowState.QUARANTINED: 1}
+    assert report.quarantined == ((5, "image005", "the process ended 3 times while it was at work on this photograph"),)
+    assert len(poison.met) == 3
+
+
+def test_rows_that_died_once_come_after_the_others(world, monkeypatch):
+    """A process that is killed again and again meets other rows each time: none of them is taken for the culprit."""
+    monkeypatch.setattr(chunks, "BATCH", 1)
+    monkeypatch.setattr(chunks, "CHUNK", 1)
+    given(world, 4)
+    rows, import_id = world.catalogue.rows, world.begin("folder:survey")
+    rows.attempt(import_id, [2])
+    assert [row.sighting.row for row in rows.waiting(import_id, 4)] == [3, 4, 5, 2]
+    ingest = world.services.ingest
+    assert ingest.step(import_id).done == 3
+    assert ingest.step(import_id, stopping=lambda: True).done == 3
+    assert ingest.step(import_id).done == 4
+
+
+@pytest.mark.parametrize("broken_too", [False, True])
+def test_what_is_away_is_no_attempt(world, monkeypatch, broken_too):
+    """However often the disk is full, no photograph is blamed; only where even that cannot be written it is counted."""
+    given(world, 2)
+    import_id = world.begin("folder:survey")
+    monkeypatch.setattr(world.blobs, "put_all", full)
+    give_back = world.catalogue.rows.give_back
+    if broken_too:
+        monkeypatch.setattr(world.catalogue.rows, "give_back", away)
+    with pytest.raises(StorageFull):
+        world.services.ingest.step(import_id)
+    assert {row.attempts for row in world.catalogue.rows.waiting(import_id, 9)} == {int(broken_too)}
+    monkeypatch.setattr(world.catalogue.rows, "give_back", give_back)
+    monkeypatch.undo()
+    assert dict(world.services.ingest.run(import_id).rows) == {RowState.INDEXED: 2}
+
+
+def test_a_cancelled_import_has_ended_with_what_it_stored(world):
+    """Its rows say where they stand; cancelling it again, or one that is done, changes nothing."""
+    given(world, 2)
+    ingest = world.services.ingest
+    import_id = world.begin("folder:survey")
+    ingest.cancel(import_id)
+    report = ingest.run(import_id)
+    assert (report.state, report.reason) == (ImportState.FAILED, "cancelled on request")
+    assert dict(report.rows) == {RowState.WAITING: 2}
+    ingest.cancel(import_id)
+    assert ingest.report(import_id) == report
