@@ -11,12 +11,12 @@ from app.cli import app
 from app.config import Settings
 from app.domain.errors import ResightError
 from app.main import create_app
-from app.web import schemas, schemas_curation
+from app.web import schemas, schemas_calibration, schemas_curation, schemas_evaluations, schemas_uploads
 from app.web.problems import HTTP, TABLE
 from models.cli import app as training
 from tests.fakes import World
 
-SHAPES = (schemas, schemas_curation)
+SHAPES = (schemas, schemas_calibration, schemas_curation, schemas_evaluations, schemas_uploads)
 DOCS = Path(__file__).parents[1] / "docs"
 API, ERRORS = (DOCS / "api.md").read_text("utf-8"), (DOCS / "errors.md").read_text("utf-8")
 ROOT = DOCS.parent
@@ -73,6 +73,7 @@ def test_the_shapes_that_matter_have_examples():
     """A reader sees one of each."""
     shown = {name for name, _ in EXAMPLES}
     assert shown >= {"MatchAnswer", "IndividualsAnswer", "AnnotationAnswer", "PlanAnswer", "ImportAnswer", "Problem"}
+    assert "UploadAnswer" in shown
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
