@@ -71,13 +71,7 @@ def bootstrap(settings: Settings) -> Services:
     blobs = FileBlobs(settings.data / "originals", create=empty, reserve=settings.reserve_bytes)
     sessions = _sessions(settings)
     uploads = FileUploads(settings.data / "uploads", sessions, reserve=settings.reserve_bytes)
-    sheets = PathSources(
-        open_folder=partial(CsvSheet, max_bytes=settings.max_image_bytes),
-        open_archive=partial(ZipSheet, max_bytes=settings.max_image_bytes),
-        import_root=settings.import_root,
-        uploads=settings.data / "uploads",
-        others={"session": sessions.open, "s3": _s3(settings).open},
-    )
+    sheets = _sheets(settings, sessions)
     evaluation = EvaluationWork(
         catalogue=catalogue,
         blobs=blobs,
@@ -127,9 +121,16 @@ def _sessions(settings: Settings) -> FileSessions:
     return FileSessions(settings.data / "sessions", limits, reserve=settings.reserve_bytes)
 
 
-def _s3(settings: Settings) -> S3Sheets:
+def _sheets(settings: Settings, sessions: FileSessions) -> PathSources:
     prefixes = [prefix.strip() for prefix in settings.s3_prefixes.split(",") if prefix.strip()]
-    return S3Sheets(prefixes, endpoint=settings.s3_endpoint, max_bytes=settings.max_image_bytes)
+    s3 = S3Sheets(prefixes, endpoint=settings.s3_endpoint, max_bytes=settings.max_image_bytes)
+    return PathSources(
+        open_folder=partial(CsvSheet, max_bytes=settings.max_image_bytes),
+        open_archive=partial(ZipSheet, max_bytes=settings.max_image_bytes),
+        import_root=settings.import_root,
+        uploads=settings.data / "uploads",
+        others={"session": sessions.open, "s3": s3.open},
+    )
 
 
 def make_survey(plan: SurveyPlan, folder: Path) -> Iterator[int]:
