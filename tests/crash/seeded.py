@@ -14,12 +14,14 @@ from pathlib import Path
 
 from tests.crash.campaign import Campaign
 from tests.crash.client import Broken
+from tests.crash.concurrent import checked
 from tests.crash.mutants import MUTANTS
 
 _KILLS = 30
 # A kill leaves the page cache as it is: only a disk without power shows what was never synced.
 _NEED_POWER = frozenset({"acknowledge_before_fsync"})
 _NEED_HISTORY = frozenset({"stale_snapshot"})
+_SECONDS = 60.0
 
 
 def main() -> None:
@@ -34,6 +36,23 @@ def main() -> None:
 
 
 def _found(name: str, photographs: int, seed: int) -> bool:
+    return _in_history(name, seed) if name in _NEED_HISTORY else _by_kills(name, photographs, seed)
+
+
+def _in_history(name: str, seed: int) -> bool:
+    with tempfile.TemporaryDirectory(prefix="resight-mutant-") as scratch:
+        history, found = checked(Path(scratch), _SECONDS, seed, RESIGHT_MUTANT=name)
+    what = f"in {len(history.reads)} matches, {dict(history.done)}, seed {seed}"
+    print(
+        f"{name}: {f'found, {len(found)} anomalies' if found else 'NOT found'} {what}",
+        *found[:1],
+        sep="\n  ",
+        flush=True,
+    )
+    return bool(found)
+
+
+def _by_kills(name: str, photographs: int, seed: int) -> bool:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="resight-mutant-") as scratch:
         environment = {"RESIGHT_MUTANT": name}
