@@ -59,14 +59,6 @@ def merged(parts: Sequence[Answers]) -> Answers:
     return Answers(annotations[order], likeness[order], bridges[order])
 
 
-def best_of(parts: Sequence[Answers]) -> Answers:
-    """Answers of several photographs of one animal as one list: each annotation counts by its best."""
-    every = merged(parts)
-    _, first = np.unique(every.annotations, return_index=True)
-    kept = np.sort(first)
-    return Answers(every.annotations[kept], every.likeness[kept], every.bridges[kept])
-
-
 def ranked(answers: Sequence[Answers], k: int) -> Ranked:
     """The first ``k`` answers of each of n queries as arrays (n, k), filled up with id -1 and minus infinity."""
     annotations = np.full((len(answers), k), -1, np.int64)

@@ -35,7 +35,7 @@ def expand(query: Float32, best: Float32, stage: Expand) -> Float32:
     Source: Radenovic, Tolias and Chum, Fine-tuning CNN image retrieval with no human annotation (2018), s. 3.4.
     """
     weights = np.maximum(likeness(query, best), 0.0) ** stage.power
-    return _unit((query + (weights[:, None] * best).sum(axis=0))[None])[0]
+    return _unit((query + (weights[:, None] * best).sum(axis=0))[None]).ravel()
 
 
 def augment(vectors: Float32, neighbours: Float32, stage: Augment) -> Float32:
@@ -55,7 +55,8 @@ def vouch(query: Float64, first: Float64, second: Float64, stage: Vouch) -> Floa
     0.4 s(q, x)^7 + 0.4 s(a, x)^7 + 0.2 s(b, x)^7 with cosines below zero counted as zero.
     """
     parts = np.maximum(np.stack([query, first, second]), 0.0) ** stage.power
-    return np.asarray(stage.weights) @ parts / sum(stage.weights)
+    weights = np.asarray(stage.weights)
+    return np.asarray((weights[:, None] * parts).sum(axis=0) / weights.sum(), np.float64)
 
 
 def reciprocal(query: Float64, gallery: Float64, stage: Reciprocal) -> Float64:
@@ -74,7 +75,7 @@ def reciprocal(query: Float64, gallery: Float64, stage: Reciprocal) -> Float64:
         encoded = encoded[order[:, : stage.nearer]].mean(axis=1)
     shared = np.minimum(encoded[0], encoded[1:]).sum(axis=1)
     jaccard = 1.0 - shared / (encoded[0].sum() + encoded[1:].sum(axis=1) - shared)
-    return 1.0 - 2.0 * ((1.0 - stage.keep) * jaccard + stage.keep * distances[0, 1:])
+    return np.asarray(1.0 - 2.0 * ((1.0 - stage.keep) * jaccard + stage.keep * distances[0, 1:]), np.float64)
 
 
 def reranked(query: Float32, vectors: Float32, profile: Profile) -> Float64:
@@ -109,7 +110,7 @@ def _reciprocal_first(likenesses: Float64, vectors: Float32, stage: Reciprocal) 
 
 def _scaled(distances: Float64) -> Float64:
     """Each row over its largest distance, as in the published code."""
-    return distances / np.maximum(distances.max(axis=1, keepdims=True), 1e-12)
+    return np.asarray(distances / np.maximum(distances.max(axis=1, keepdims=True), 1e-12), np.float64)
 
 
 def _expanded(order: Int64, near: int) -> Mask:

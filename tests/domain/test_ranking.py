@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.ranking import Answers, best_of, first_of_each, merged, ranked, score_of
+from app.domain.ranking import Answers, first_of_each, merged, ranked, score_of
 
 
 def answers(*rows: tuple[int, float]) -> Answers:
@@ -31,13 +31,6 @@ def test_lists_merge_by_likeness_and_ties_by_id():
     assert every.annotations.tolist() == [8, 3, 7, 9]
     assert every.likeness.tolist() == [0.9, 0.5, 0.5, 0.1]
     assert merged([]).annotations.tolist() == []
-
-
-def test_of_several_photographs_the_best_likeness_counts():
-    """An annotation that two photographs found stands once, with the bridge of the better one."""
-    every = best_of([answers((7, 0.5), (9, 0.1)), answers((9, 0.9), (7, 0.4))])
-    assert every.annotations.tolist() == [9, 7]
-    assert every.likeness.tolist() == [0.9, 0.5]
 
 
 def test_short_answers_fill_up_with_nobody():
