@@ -72,18 +72,7 @@ def bootstrap(settings: Settings) -> Services:
     sessions = _sessions(settings)
     uploads = FileUploads(settings.data / "uploads", sessions, reserve=settings.reserve_bytes)
     sheets = _sheets(settings, sessions)
-    evaluation = EvaluationWork(
-        catalogue=catalogue,
-        blobs=blobs,
-        images=images,
-        embedder=embedder,
-        index=index,
-        packs=CsvScenarios(),
-        runs=FileRuns(settings.data / "evaluations"),
-        frozen=FaissFrozen(batch_threads=threads),
-        reports=HtmlReports(),
-        release=version("resight"),
-    )
+    evaluation = _evaluation(settings, (catalogue, blobs, images, embedder, index), threads)
     ingest = Ingest(catalogue, blobs, images, embedder, index, sheets, catalogue.rows)
     reindex = Reindex(catalogue, blobs, images, embedder, index)
     jobs = DbosJobs(settings.data, settings.jobs_url)
@@ -108,6 +97,19 @@ def bootstrap(settings: Settings) -> Services:
         },
         control=Control(jobs, ingest, uploads),
         uploads=uploads,
+    )
+
+
+def _evaluation(
+    settings: Settings, ports: tuple[SqlCatalogue, FileBlobs, BoundedImages, OnnxEmbedder, FaissIndex], threads: int
+) -> EvaluationWork:
+    return EvaluationWork(
+        *ports,
+        packs=CsvScenarios(),
+        runs=FileRuns(settings.data / "evaluations"),
+        frozen=FaissFrozen(batch_threads=threads),
+        reports=HtmlReports(),
+        release=version("resight"),
     )
 
 

@@ -192,9 +192,17 @@ def match(
 
 
 @app.command()
-def reindex(data: Data = None, json: Json = False) -> None:
+def reindex(
+    force: Annotated[
+        bool, typer.Option("--force", help="Switch also to an ensemble that lost in stored evaluations.")
+    ] = False,
+    data: Data = None,
+    json: Json = False,
+) -> None:
     """Embed what the ensemble in force has not seen yet, and build the index from the stored vectors."""
     services = open_services(data)
+    if not force:
+        services.evaluate.refuse_loser()
     with show.Bar("embedding", quiet=json) as bar:
         snapshot = services.jobs.run(lambda: services.reindex(lambda done: bar.at(done, 0)))
     show.indexed(snapshot, as_json=json)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -115,7 +116,13 @@ def test_every_command_and_option_of_the_documents_exists():
 
 def _commands(wanted: typer.Typer) -> dict[str, set[str]]:
     found = typer.main.get_group(wanted).commands
-    return {name: {option for part in one.params for option in part.opts} for name, one in found.items()}
+    return {name: _options(one) for name, one in found.items()}
+
+
+def _options(command: Any) -> set[str]:
+    """The options of a command, or of all commands of a group."""
+    below = getattr(command, "commands", {}).values()
+    return {option for one in (command, *below) for part in one.params for option in part.opts}
 
 
 def _code(text: str) -> list[str]:
