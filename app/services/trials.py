@@ -30,9 +30,10 @@ from app.services.rank import Questions, comparable, listed
 
 # Enough encounters for figures of 2 %, and a bound on the time that a catalogue of any size takes.
 _ENCOUNTERS = 2000
-_OF_ONE_ENCOUNTER = 3
-# Nobody looks at more: whatever is placed further down counts as missed by the whole list.
-_DEPTH = 1000
+_OF_ONE_ENCOUNTER = 2
+# So many answers are asked for; a list holds all that the ranking then looked at, which is five times as many. Nobody
+# looks at more: whatever is placed further down counts as missed by the whole list.
+_DEPTH = 200
 _SEED = 20_170_803
 
 
@@ -65,7 +66,7 @@ class Trying:
     ) -> dict[ViewPair, Trials]:
         """Trials by kind of question: the whole gallery (``any``), and each viewpoint pair that it holds by itself.
 
-        At most 2,000 encounters are asked about, drawn by chance but always the same, and 3 photographs of each.
+        At most 2,000 encounters are asked about, drawn by chance but always the same, and 2 photographs of each.
         ``progress`` is told encounters done and in all.
         """
         found: dict[ViewPair, list[Trials]] = defaultdict(list)
@@ -131,7 +132,7 @@ class Trying:
         questions = Questions(block.viewpoint, block.vectors, through=block.mask)
         found = listed(self.snapshot, self.ensemble, questions, mask, depth, self.profile)
         individuals = columns.individual[block.rows]
-        lists = [self._lists(one.first(depth), own) for one, own in zip(found, individuals.tolist(), strict=True)]
+        lists = [self._lists(one, own) for one, own in zip(found, individuals.tolist(), strict=True)]
         return Trials(
             individual=individuals,
             encounter=keys[block.rows],
