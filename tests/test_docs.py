@@ -12,12 +12,12 @@ from app.cli import app
 from app.config import Settings
 from app.domain.errors import ResightError
 from app.main import create_app
-from app.web import schemas, schemas_calibration, schemas_curation, schemas_evaluations, schemas_uploads
+from app.web import schemas, schemas_calibration, schemas_curation, schemas_evaluations, schemas_jobs, schemas_uploads
 from app.web.problems import HTTP, TABLE
 from models.cli import app as training
 from tests.fakes import World
 
-SHAPES = (schemas, schemas_calibration, schemas_curation, schemas_evaluations, schemas_uploads)
+SHAPES = (schemas, schemas_calibration, schemas_curation, schemas_evaluations, schemas_jobs, schemas_uploads)
 DOCS = Path(__file__).parents[1] / "docs"
 API, ERRORS = (DOCS / "api.md").read_text("utf-8"), (DOCS / "errors.md").read_text("utf-8")
 ROOT = DOCS.parent
