@@ -62,7 +62,9 @@ def insert_twice() -> None:
 
     SqlCatalogue.add = add
     SqlCatalogue.known = lambda _self, _sightings: set()
-    sql_intake._ledger = lambda _connection, _rows: Ledger((), {})
+    sql_intake._ledger = lambda connection, rows: Ledger(
+        (), sql_intake.held(connection, [r[0] for r in rows], ()).names
+    )
     box = sql_intake._box
     sql_intake._box = lambda given: box(given) | {"box_key": uuid4().hex}
 
