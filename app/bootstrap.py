@@ -72,7 +72,7 @@ def bootstrap(settings: Settings) -> Services:
     sessions = _sessions(settings)
     uploads = FileUploads(settings.data / "uploads", sessions, reserve=settings.reserve_bytes)
     sheets = _sheets(settings, sessions)
-    evaluation = _evaluation(settings, (catalogue, blobs, images, embedder, index), threads)
+    evaluation = _evaluation(settings, (catalogue, blobs, images, embedder, index), threads, (calibrations, shipped))
     ingest = Ingest(catalogue, blobs, images, embedder, index, sheets, catalogue.rows)
     reindex = Reindex(catalogue, blobs, images, embedder, index)
     jobs = DbosJobs(settings.data, settings.jobs_url)
@@ -101,7 +101,10 @@ def bootstrap(settings: Settings) -> Services:
 
 
 def _evaluation(
-    settings: Settings, ports: tuple[SqlCatalogue, FileBlobs, BoundedImages, OnnxEmbedder, FaissIndex], threads: int
+    settings: Settings,
+    ports: tuple[SqlCatalogue, FileBlobs, BoundedImages, OnnxEmbedder, FaissIndex],
+    threads: int,
+    calibrations: tuple[SqlCalibrations, JsonCalibrations],
 ) -> EvaluationWork:
     return EvaluationWork(
         *ports,
@@ -110,6 +113,7 @@ def _evaluation(
         frozen=FaissFrozen(batch_threads=threads),
         reports=HtmlReports(),
         release=version("resight"),
+        calibrations=calibrations,
     )
 
 

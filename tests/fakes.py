@@ -193,7 +193,7 @@ class World:
     def evaluation_work(self) -> EvaluationWork:
         """The work of evaluations, on the same ports."""
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index, self.packs)
-        return EvaluationWork(*ports, self.runs, self.frozen, self.reports, "0")
+        return EvaluationWork(*ports, self.runs, self.frozen, self.reports, "0", (self.calibrations, self.released))
 
     @property
     def services(self) -> Services:

@@ -93,7 +93,9 @@ def _partitions(frozen: Frozen, space: str) -> list[FaissPartition]:
 
 
 def _partition(stamp: Stamp, ids: Int64, vectors: Float32) -> FaissPartition:
-    return FaissPartition(Entry(stamp, len(ids), vectors.shape[1], StoredFile("", 0)), ids, np.ascontiguousarray(vectors))
+    return FaissPartition(
+        Entry(stamp, len(ids), vectors.shape[1], StoredFile("", 0)), ids, np.ascontiguousarray(vectors)
+    )
 
 
 def _translated() -> AbstractContextManager[None]:

@@ -117,5 +117,5 @@ def _calibrated(calibration: Calibration) -> str:
 def _calibration(axes: Any, calibration: Calibration) -> None:
     bins = calibration.bins
     axes.plot([0, 1], [0, 1], ":", color=_SOFT, linewidth=1.5)
-    axes.plot([said for said, _, _ in bins], [was for _, was, _ in bins], "o-", color=_FIRST, linewidth=2)
+    axes.plot([stated for stated, _ in bins], [true for _, true in bins], "o-", color=_FIRST, linewidth=2)
     axes.set(xlabel="probability that was told", ylabel="share that was right", xlim=(0, 1), ylim=(0, 1))

@@ -22,7 +22,8 @@ class Pins:
     """Everything that decides an evaluation's figures: the same pins, the same files, byte for byte.
 
     ``spaces`` gives each space's fingerprint, ``settings`` those of each stage of the ranking ``profile``;
-    ``pack_sha256`` is that of the scenarios with their truths, ``release`` the version of the program.
+    ``pack_sha256`` is that of the scenarios with their truths, ``calibration`` says what the report's
+    probabilities were fitted on (empty: none), ``release`` is the version of the program.
     """
 
     catalogue_version: int
@@ -34,6 +35,7 @@ class Pins:
     settings: Mapping[str, Any]
     pack_sha256: str
     release: str
+    calibration: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from app.domain.comparison import Difference
 from app.domain.evaluation import Pins, ScenarioScore
@@ -61,12 +62,23 @@ class Truthful:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the calibration in force says: (mean probability, share that was right, pairs) in bins, and its error."""
+    """What the calibration in force said: (stated, came true) in bins with its expected error, and the meter.
+
+    ``meter`` holds a kind of question and a sentence each.
+    """
 
     fitted_on: str
-    bins: tuple[tuple[float, float, int], ...]
-    error: float
+    bins: tuple[tuple[float, float], ...]
+    error: float | None
     meter: tuple[tuple[str, str], ...]
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Any] | None) -> Calibration | None:
+        """What ``asdict`` and JSON made of one, back."""
+        if raw is None:
+            return None
+        pairs = {name: tuple((one, other) for one, other in raw[name]) for name in ("bins", "meter")}
+        return Calibration(**dict(raw) | pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.domain.calibration_record import Calibrated
 from app.domain.comparison import differences
 from app.domain.evaluation import Evaluation, Pinned
+from app.domain.meter import YearGap
 from app.domain.open_set import OpenSet, open_set
 from app.domain.outcomes import Outcome, Side, elsewhere, histogram, match_curve, right
 from app.domain.report import Calibration, Comparison, Example, Picture, Report, ShownCandidate, Truthful
@@ -15,6 +17,7 @@ from app.domain.scenario import Prediction, ScenarioPack
 from app.domain.scenario_kinds import known_and_new
 from app.domain.slices import Known, Slice, slices
 from app.domain.survey import SYNTHETIC
+from app.domain.trials import Listed, ViewPair
 
 _SHOWN = 3
 _CANDIDATES = 5
@@ -86,6 +89,24 @@ def report(
         comparison=parts.comparison,
         unfilled=unfilled,
         synthetic=any(name.startswith(SYNTHETIC) for name in album.photographs),
+    )
+
+
+def shown(calibrated: Calibrated | None) -> Calibration | None:
+    """What a report shows of a calibration: how honest P(same) is, and how deep to look by kind of question."""
+    if calibrated is None:
+        return None
+    same = [one for one in calibrated.judged if (one.kind, one.listed) == (ViewPair.ANY, Listed.ANNOTATION)]
+    meter: dict[tuple[str, float], str] = {}
+    for figure in calibrated.meter:
+        if (figure.listed, figure.gap) == (Listed.INDIVIDUAL, YearGap.ANY):
+            # The first one is of the whole gallery; those of parts of it follow.
+            meter.setdefault((figure.kind.value.replace("_", " "), figure.missed), figure.sentence)
+    return Calibration(
+        fitted_on=f"{calibrated.fitted_on}, {calibrated.made:%Y-%m-%d %H:%M}",
+        bins=tuple((part.stated, part.true) for one in same for part in one.reliability.bins),
+        error=same[0].reliability.error if same else None,
+        meter=tuple((kind, sentence) for (kind, _), sentence in meter.items()),
     )
 
 

@@ -15,18 +15,21 @@ from functools import partial
 
 import numpy as np
 
+from app.domain.calibration_record import purpose_of
 from app.domain.errors import BadScenario, Conflict, InvalidInput, ResightError, Unavailable
 from app.domain.evaluation import Evaluation, Pinned, Pins, gallery_sizes
 from app.domain.frozen import Frozen
 from app.domain.jobs import JSON, Step
 from app.domain.outcomes import outcomes
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, ScenarioPacks, Snapshot, VectorIndex
+from app.domain.ports_calibrations import KnownCalibrations
 from app.domain.ports_evaluate import FrozenVectors, Reports, Runs
-from app.domain.profiles import CONTEST, profile_named
+from app.domain.profiles import CONTEST, Profile, profile_named
+from app.domain.report import Calibration
 from app.domain.scenario import Prediction, ScenarioPack, Truth, by_query
 from app.domain.slices import Facts
 from app.services.evaluate_predict import predict
-from app.services.evaluate_report import Album, figures, report
+from app.services.evaluate_report import Album, figures, report, shown
 from app.services.rank import current_snapshot
 
 PREDICTIONS, SCORES, REPORT = "predictions.csv", "scores.json", "report.html"
@@ -71,6 +74,7 @@ class EvaluationWork:
     frozen: FrozenVectors
     reports: Reports
     release: str
+    calibrations: Sequence[KnownCalibrations] = ()
 
     def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:  # noqa: ARG002 - what is on disk says what is left
         """Freeze, predict a scenario or finish, whichever is next.
@@ -144,6 +148,7 @@ class EvaluationWork:
             facts = Facts(one.viewpoint, one.captured.year, longest, one.individual, one.encounter)
             pinned[name] = asdict(Pinned(number, facts, one.image.sha256, one.box))
         profile, ensemble = profile_named(self.wanted(run_id).profile), self.embedder.ensemble
+        calibration = _calibration(self, profile)
         pins = Pins(
             catalogue_version=snapshot.catalogue_version,
             ensemble=ensemble.name,
@@ -154,8 +159,10 @@ class EvaluationWork:
             settings=profile.settings(),
             pack_sha256=pack_sha256(pack),
             release=self.release,
+            calibration=calibration.fitted_on if calibration else "",
         )
-        self.runs.put(run_id, _PINS, json.dumps({"pins": asdict(pins), "photographs": pinned}).encode())
+        kept = {"pins": asdict(pins), "photographs": pinned, "calibration": calibration and asdict(calibration)}
+        self.runs.put(run_id, _PINS, json.dumps(kept).encode())
 
     def _current(self) -> Snapshot:
         """The generation of the catalogue as it is now, built first when the catalogue has moved on."""
@@ -167,7 +174,7 @@ class EvaluationWork:
 
     def _predict(self, run_id: str, pack: ScenarioPack, number: int) -> None:
         """Rank one scenario in the frozen vectors; raises InvalidInput when the ensemble was changed meanwhile."""
-        pins, photographs = self._pinned(run_id)
+        pins, photographs, _ = self._pinned(run_id)
         if self.embedder.ensemble.manifest_sha256 != pins.manifest_sha256:
             raise InvalidInput(f"this evaluation was begun with the ensemble {pins.ensemble!r}; begin it again")
         frozen = self.frozen.read(self.runs.folder(run_id) / _VECTORS)
@@ -179,35 +186,43 @@ class EvaluationWork:
         rows = predict(pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile)
         self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
 
-    def _pinned(self, run_id: str) -> tuple[Pins, dict[str, Pinned]]:
+    def _pinned(self, run_id: str) -> tuple[Pins, dict[str, Pinned], Calibration | None]:
         raw = json.loads(self.runs.get(run_id, _PINS) or b"{}")
-        return Pins(**raw["pins"]), {name: Pinned.from_json(one) for name, one in raw["photographs"].items()}
+        photographs = {name: Pinned.from_json(one) for name, one in raw["photographs"].items()}
+        return Pins(**raw["pins"]), photographs, Calibration.from_json(raw["calibration"])
 
     def _finish(self, run_id: str, pack: ScenarioPack) -> None:
         """Score all rows and write the documents; the report is the last one and so vouches for the others."""
-        pins, photographs = self._pinned(run_id)
+        pins, photographs, calibration = self._pinned(run_id)
         folder = self.runs.folder(run_id)
         rows = [row for n in range(len(pack.scenarios)) for row in self.packs.read_predictions(folder / _rows(n))]
         evaluation = _evaluation(pack, rows, pins, photographs)
         wanted = self.wanted(run_id)
         against = self.evaluation(wanted.against) if wanted.against else None
         parts = figures(pack, evaluation, photographs, against)
-        album = Album(pack, by_query(rows), photographs, partial(self._thumbnail, photographs))
-        page = report(parts, evaluation, album, wanted.unfilled)
+        album = Album(pack, by_query(rows), photographs, partial(_thumbnail, self, photographs))
+        page = report(parts, evaluation, album, wanted.unfilled, calibration)
         self.packs.write_predictions(folder / PREDICTIONS, rows)
         self.runs.put(run_id, SCORES, evaluation.to_json(parts.document()))
         self.runs.put(run_id, REPORT, self.reports.render(page))
         for name in (_VECTORS, *map(_rows, range(len(pack.scenarios)))):
             self.runs.drop(run_id, name)
 
-    def _thumbnail(self, photographs: Mapping[str, Pinned], image_id: str) -> bytes | None:
-        """A small JPEG of a photograph's box; None where the original cannot be read: a report does without."""
-        one = photographs[image_id]
-        try:
-            photograph = self.images.decode(self.blobs.get(one.sha256), whole=one.box is not None)
-            return self.images.render(photograph, longest=THUMBNAIL, box=one.box)
-        except ResightError:
-            return None
+
+def _calibration(work: EvaluationWork, profile: Profile) -> Calibration | None:
+    """What the report will show of the calibration in force now: the catalogue's own before the release's."""
+    purpose = purpose_of(work.embedder.ensemble.manifest_sha256, profile)
+    return shown(next((found for one in work.calibrations if (found := one.newest(purpose))), None))
+
+
+def _thumbnail(work: EvaluationWork, photographs: Mapping[str, Pinned], image_id: str) -> bytes | None:
+    """A small JPEG of a photograph's box; None where the original cannot be read: a report does without."""
+    one = photographs[image_id]
+    try:
+        photograph = work.images.decode(work.blobs.get(one.sha256), whole=one.box is not None)
+        return work.images.render(photograph, longest=THUMBNAIL, box=one.box)
+    except ResightError:
+        return None
 
 
 def pack_sha256(pack: ScenarioPack) -> str:

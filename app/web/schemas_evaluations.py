@@ -87,6 +87,7 @@ class PinsAnswer(Answer):
     settings: dict[str, Any]
     pack_sha256: str
     release: str
+    calibration: str = Field(description="What the probabilities in the report were fitted on; empty without any.")
 
 
 class EvaluationAnswer(Answer):

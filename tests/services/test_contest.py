@@ -91,7 +91,7 @@ def test_faults_are_told_before_anything_is_embedded(tmp_path):
     with pytest.raises(BadRows, match="row 12, column date"):
         desk.answer(tmp_path)
     desk.rows[-2:] = []
-    with pytest.raises(BadScenario, match="1 image.* not in metadata.csv, such as 'image010'"):
+    with pytest.raises(BadScenario, match=r"1 image.* not in metadata\.csv, such as 'image010'"):
         desk.answer(tmp_path)
     assert desk.embedder.seen == 0
 

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from app.domain.calibration import Calibration
+from app.domain.calibration_record import Calibrated, Source, purpose_of
 from app.domain.catalogue import Box, Viewpoint
 from app.domain.errors import (
     BadScenario,
@@ -17,12 +20,17 @@ from app.domain.errors import (
     UnknownEvaluation,
 )
 from app.domain.evaluation import Evaluation
+from app.domain.fitting import Judged
+from app.domain.meter import Figure, Verdict, YearGap
 from app.domain.outcomes import Answered
 from app.domain.profiles import COSINE
 from app.domain.question import MatchRequest
+from app.domain.reliability import Bin, Reliability
 from app.domain.scenario import Prediction, Query, Scenario, ScenarioPack
 from app.domain.scenario_kinds import Kind
+from app.domain.trials import Listed, ViewPair
 from app.services.evaluate import DOCUMENTS
+from app.services.evaluate_report import shown
 from app.services.evaluate_work import Wanted
 from tests.fakes import World, one_space, photo, sighting
 
@@ -328,7 +336,7 @@ def test_a_switch_to_a_losing_ensemble_is_refused(world):
     spaces = {space.name: space.fingerprint for space in world.embedder.active_spaces()}
     worse = tuple(replace(one, right=Answered(one.right.matches, 0.1, 9)) for one in old.outcomes)
     stored(world, replace(old, pins=replace(old.pins, spaces=spaces, ensemble="fine"), outcomes=worse))
-    with pytest.raises(LosingEnsemble, match="'fine' loses 0.9000 mAP@20 against 'grids' on the 4 queries"):
+    with pytest.raises(LosingEnsemble, match=r"'fine' loses 0\.9000 mAP@20 against 'grids' on the 4 queries"):
         world.services.evaluate.refuse_loser()
     stored(world, replace(old, pins=replace(old.pins, spaces=spaces)))
     world.services.evaluate.refuse_loser()
@@ -337,3 +345,24 @@ def test_a_switch_to_a_losing_ensemble_is_refused(world):
 def test_an_empty_catalogue_may_take_any_ensemble():
     """There is nothing to lose."""
     World().services.evaluate.refuse_loser()
+
+
+def test_the_calibration_in_force_is_pinned_and_shown(world):
+    """As it was at the first step; a calibration without such curves shows its meter alone."""
+    purpose = purpose_of(world.embedder.ensemble.manifest_sha256, COSINE)
+    bins = (Bin(0.0, 0.5, 9.0, 0.2, 0.25), Bin(0.5, 1.0, 9.0, 0.8, 0.75))
+    judged = (Judged(ViewPair.ANY, Listed.ANNOTATION, Reliability(bins, 0.05, 0.1, 0.5, 18, 4)),)
+    meter = tuple(
+        Figure(ViewPair.ANY, listed, gap, 4, 0.05, Verdict.TOO_FEW, None, None, None, 0.0, 9, 9, 4)
+        for listed, gap in ((Listed.INDIVIDUAL, YearGap.ANY), (Listed.ANNOTATION, YearGap.ANY))
+    )
+    made = Calibrated(
+        purpose, Source.RELEASE, "the survey", datetime(2026, 1, 2), None, 9, 9, 4, Calibration({}, {}), judged, meter
+    )
+    world.calibrations.add(made)
+    evaluation = evaluated(world, pack(world))
+    found = world.reports.reports[-1].calibration
+    assert evaluation.pins.calibration == found.fitted_on == "the survey, 2026-01-02 00:00"
+    assert (found.bins, found.error) == (((0.2, 0.25), (0.8, 0.75)), 0.05)
+    assert [kind for kind, _ in found.meter] == ["any"]
+    assert shown(replace(made, judged=())).error is None
