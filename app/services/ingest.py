@@ -143,24 +143,18 @@ class Ingest:
             self.rows.quarantine(report.import_id, [(row.sighting.row, reason)])
 
     def _try(
-        self,
-        report: ImportReport,
-        sheet: Sheet,
-        said: Sequence[Sighting],
-        progress: Progress,
-        stopping: Stopping,
+        self, report: ImportReport, sheet: Sheet, said: Sequence[Sighting], progress: Progress, stopping: Stopping
     ) -> str | None:
         """Store these rows, each counted as an attempt; says what went wrong that nobody foresaw."""
         begun: list[int] = []
 
         def begin(batch: Sequence[Sighting]) -> None:
-            rows = [one.row for one in batch]
-            self.rows.attempt(report.import_id, rows)
-            begun.extend(rows)
+            self.rows.attempt(report.import_id, [one.row for one in batch])
+            begun.extend(one.row for one in batch)
 
-        chunks = Chunks(self.catalogue, self.images, self.embedder, begin)
         try:
-            self._store_all(report, chunks(sheet, said, stopping), progress)
+            made = Chunks(self.catalogue, self.images, self.embedder, begin)(sheet, said, stopping)
+            self._store_all(report, made, progress)
         except (Unavailable, BadArchive, SpaceMismatch):
             # No photograph's fault. Where even this cannot be written, the attempt stays counted.
             with suppress(Unavailable):
