@@ -33,7 +33,7 @@ def main() -> None:
     arguments.add_argument("--short", action="store_true", help="ten kills and a few places, on SQLite")
     given = arguments.parse_args()
     if given.short:
-        given.database, given.kills, given.photographs, given.places = ["sqlite"], 10, 240, list(_SHORT)
+        given.database, given.kills, given.photographs, given.places = ["sqlite"], 10, 120, list(_SHORT)
     for database in given.database or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory(prefix="resight-crash-") as scratch:
             campaign = Campaign(

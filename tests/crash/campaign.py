@@ -24,6 +24,7 @@ EARLIEST, LATEST = 0.05, 3.0
 _LOOK = 0.01
 _STUCK_SECONDS = 60.0  # the service tries again after 30 when something is away
 _MATCHERS = 2
+_SMALLEST = 30  # an import has its own costs: a short run has fewer of them
 WAYS = ("folder", "zip", "session", "many")
 
 
@@ -179,7 +180,7 @@ class Campaign:
 
 
 def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[list[Bring | Session]]:
-    """How a survey is brought: whole, one by one, or in twenty parts on two lanes, half of them as ZIPs."""
+    """How a survey is brought: whole, one by one, or in up to twenty parts on two lanes, half of them as ZIPs."""
     if way == "folder":
         write_folder(import_root / "survey", survey)
         return [[Bring(survey, folder="survey")]]
@@ -187,7 +188,7 @@ def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[lis
         return [[Bring(survey, archive=packed(survey))]]
     if way == "session":
         return [[Session(survey)]]
-    size = max(1, len(survey) // 20)
+    size = max(_SMALLEST, len(survey) // 20)
     parts = [survey[start : start + size] for start in range(0, len(survey), size)]
     folders, archives = [], []
     for number, part in enumerate(parts):

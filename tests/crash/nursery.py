@@ -24,6 +24,7 @@ _PRELOADED = (
     "dbos",
     "models.cli",
     "tests.crash.mutants",
+    "tests.crash.witness",
 )
 
 
@@ -87,7 +88,10 @@ def _become(question: dict[str, Any]) -> None:
     sys.argv = ["resight", *question["arguments"]]
     from app.cli import main
     from tests.crash.mutants import MUTANTS
+    from tests.crash.witness import count_embedded
 
+    if told := os.environ.get("RESIGHT_WITNESS"):
+        count_embedded(Path(told))
     if mutant := os.environ.get("RESIGHT_MUTANT"):
         MUTANTS[mutant]()
     main()
