@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import signal
@@ -64,12 +65,17 @@ class Campaign:
     slow: float = 1.0
     tally: Tally = field(default_factory=Tally)
 
-    def lives(self, kills: int) -> Iterator[None]:
-        """Live after life until so many kills fell on work under way; raises Broken with all faults of a life."""
+    def lives(self, kills: int, each: int = 0) -> Iterator[None]:
+        """Live after life until so many kills fell on work under way; raises Broken with all faults of a life.
+
+        A life has at most ``each`` of them, by default so many that every way to bring a survey has its share.
+        """
         chance = random.Random(self.seed)
+        each = each or math.ceil(kills / len(WAYS))
         while self.tally.kills < kills:
+            most = min(kills, self.tally.kills + each)
             with self.life(WAYS[self.tally.lives % len(WAYS)]) as (service, book, crew):
-                while self.tally.kills < kills and not crew.through:
+                while self.tally.kills < most and not crew.through:
                     service.start()
                     self.tally.kills += self._killed(service, crew, chance)
                 self.finish(service, book, crew)

@@ -17,7 +17,7 @@ from tests.crash.client import Broken
 from tests.crash.concurrent import checked
 from tests.crash.mutants import MUTANTS
 
-_KILLS = 30
+_KILLS, _EACH = 30, 4
 # A kill leaves the page cache as it is: only a disk without power shows what was never synced.
 _NEED_POWER = frozenset({"acknowledge_before_fsync"})
 _NEED_HISTORY = frozenset({"stale_snapshot"})
@@ -61,7 +61,7 @@ def _by_kills(name: str, photographs: int, seed: int, slow: float) -> bool:
         power = name in _NEED_POWER
         campaign = Campaign(Path(scratch), photographs, seed, environment=environment, power=power, slow=slow)
         try:
-            for _ in campaign.lives(_KILLS):
+            for _ in campaign.lives(_KILLS, _EACH):
                 pass
         except Broken as fault:
             took = time.perf_counter() - started
