@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from app.adapters.csv_scenarios import CsvScenarios
 from app.cli import app
 from app.web.schemas import MatchAnswer
 
@@ -101,15 +103,57 @@ def test_every_filter_of_the_service_is_an_option(imported):
 
 def test_scenarios_are_evaluated_and_predictions_scored(imported, tmp_path):
     """The figures of an evaluation are those of its own prediction file; a faulty file is refused in a sentence."""
-    scenarios, predictions = imported / "scenarios", tmp_path / "predictions.csv"
-    evaluation = json.loads(run("evaluate", scenarios, "--out", predictions, "--json"))
+    scenarios, out = imported / "scenarios", tmp_path / "june"
+    evaluation = json.loads(run("evaluate", scenarios, "--out", out, "--json"))
+    predictions = out / "predictions.csv"
     scores = json.loads(run("evaluate", scenarios, "--predictions", predictions, "--json"))
-    assert scores == [*evaluation["scenarios"], evaluation["pooled"]]
+    told = [*evaluation["scenarios"], evaluation["pooled"]]
+    assert [one["score"]["map20"] for one in scores] == [one["score"]["map20"] for one in told]
     assert 0 < evaluation["pooled"]["score"]["map20"] <= 1
-    assert "mAP@20" in run("evaluate", scenarios, "--out", predictions)
+    again = tmp_path / "again"
+    text = run("evaluate", scenarios, "--out", again, "--against", evaluation["evaluation_id"])
+    assert "mAP@20" in text
+    assert "+0.0000" in text
+    assert predictions.read_bytes() == (again / "predictions.csv").read_bytes()
     predictions.write_text(predictions.read_text() + "nobody,nothing,0.5\n")
     refused = json.loads(run("evaluate", scenarios, "--predictions", predictions, "--json", code=2))
-    assert refused == {"code": "bad_scenario", "detail": "unknown query 'nobody': no scenario of the pack holds it"}
+    line = len(predictions.read_text().splitlines())
+    assert refused == {
+        "code": "bad_scenario",
+        "detail": f"predictions.csv, line {line}: unknown query 'nobody': no scenario of the pack holds it",
+    }
+
+
+def test_the_same_pins_give_the_same_files(imported, tmp_path):
+    """Byte for byte, also when the scenarios are built from the catalogue and written as a pack in between."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        run("evaluate", "--built", "--out", folder)
+    run("scenarios", "build", tmp_path / "pack")
+    folders.append(tmp_path / "three")
+    run("evaluate", tmp_path / "pack", "--out", folders[-1])
+    for name in ("predictions.csv", "scores.json"):
+        assert len({(folder / name).read_bytes() for folder in folders}) == 1, name
+    assert folders[0].joinpath("report.html").read_bytes() == folders[1].joinpath("report.html").read_bytes()
+
+
+def test_the_contest_is_answered_without_a_catalogue(imported, tmp_path):
+    """The same rows with the same scores as an evaluation of the same scenarios in the catalogue."""
+    folder = tmp_path / "contest"
+    shutil.copytree(imported / "images", folder / "images")
+    shutil.copytree(imported / "scenarios", folder, dirs_exist_ok=True)
+    columns = ("image_id", "path", "height", "width", "viewpoint", "date")
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        sheet = csv.DictWriter(file, columns, extrasaction="ignore")
+        sheet.writeheader()
+        sheet.writerows(rows(imported))
+    answer = json.loads(run("contest", folder, tmp_path / "submitted", "--json"))
+    run("evaluate", imported / "scenarios", "--out", tmp_path / "evaluated")
+    assert answer["queries"] > 0
+    submitted = CsvScenarios().read_predictions(tmp_path / "submitted" / "submission.csv")
+    expected = CsvScenarios().read_predictions(tmp_path / "evaluated" / "predictions.csv")
+    assert [(one.query_id, one.image_id) for one in submitted] == [(one.query_id, one.image_id) for one in expected]
+    assert [one.score for one in submitted] == pytest.approx([one.score for one in expected], abs=1e-6)
 
 
 def test_a_damaged_index_is_named_and_healed(imported, tmp_path):
