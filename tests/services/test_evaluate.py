@@ -98,7 +98,7 @@ def test_predictions_are_what_a_match_answers(world):
     """The same candidates with the same scores as the online answer to the same annotation."""
     evaluated(world, pack(world))
     found = [row for row in rows(world) if row.query_id == "q4"]
-    online = world.services.match(MatchRequest(annotation_id=4, profile=COSINE)).candidates
+    online = world.services.match(MatchRequest(annotation_ids=(4,), profile=COSINE)).candidates
     assert [row.image_id for row in found] == [one.annotation.source_id for one in online]
     assert [row.score for row in found] == pytest.approx([one.score for one in online])
 
