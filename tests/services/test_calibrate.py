@@ -16,7 +16,7 @@ from app.domain.question import GroupBy, MatchRequest
 from app.domain.trials import UNDATED_GAP, Listed, ViewPair, encounter_keys
 from app.services.calibrate import calibrated
 from app.services.trials import Trying
-from tests.fakes import World, photo, sighting, two_spaces
+from tests.fakes import World, one_space, photo, sighting, two_spaces
 from tests.fakes_calibrations import made_trials
 
 
@@ -119,9 +119,20 @@ def test_what_has_no_name_or_no_vector_is_not_asked_about():
     assert trials(world)() == {}
 
 
+def test_a_view_that_no_space_places_is_not_asked_about():
+    """Without vectors there is no question, and no error."""
+    only = World(replace(one_space(), spaces=(replace(one_space().spaces[0], viewpoints=frozenset({Viewpoint.TOP})),)))
+    views = (Viewpoint.TOP, Viewpoint.LEFT)
+    rows = [sighting(row, "w", encounter=f"e{row}", viewpoint=views[row % 2]) for row in range(2, 6)]
+    only.bring(rows, [photo(1, row) for row in range(2, 6)])
+    asked = trials(only)()[ViewPair.ANY]
+    assert len(asked) == 2
+    assert asked.known.all()
+
+
 def test_calibrating_makes_probabilities(world):
     """After `calibrate` a match of the right whale is likely, and its receipt names the calibration and its error."""
-    before = world.services.match(MatchRequest(photograph=photo(5, 99)))
+    before = world.services.match(MatchRequest(photographs=(photo(5, 99),)))
     assert (before.odds.calibrated, before.odds.new, before.candidates[0].probability_same) == (None, None, None)
     made = world.services.calibrate()
     assert (made.calibration_id, made.source) == (1, Source.CATALOGUE)
@@ -129,7 +140,7 @@ def test_calibrating_makes_probabilities(world):
     assert made.catalogue_version == world.index.current().catalogue_version
     assert world.services.calibrate.current() == made
     for group in GroupBy:
-        found = world.services.match(MatchRequest(photograph=photo(5, 99), group_by=group))
+        found = world.services.match(MatchRequest(photographs=(photo(5, 99),), group_by=group))
         same = [candidate.probability_same for candidate in found.candidates]
         assert same[0] > 0.8
         assert same == sorted(same, reverse=True)
@@ -144,7 +155,7 @@ def test_calibrating_makes_probabilities(world):
 def test_odds_do_not_depend_on_how_many_are_asked_for(world):
     """One candidate or twenty: the first has the same probability, and so has a new animal."""
     world.services.calibrate()
-    few, many = (world.services.match(MatchRequest(photograph=photo(5, 99), limit=limit)) for limit in (1, 20))
+    few, many = (world.services.match(MatchRequest(photographs=(photo(5, 99),), limit=limit)) for limit in (1, 20))
     assert few.candidates[0].probability_same == many.candidates[0].probability_same
     assert few.odds.new == many.odds.new
     assert few.odds.new is not None
@@ -154,12 +165,12 @@ def test_odds_do_not_depend_on_how_many_are_asked_for(world):
 def test_a_calibration_of_anything_else_is_not_used(world):
     """Another profile, other settings of it, another ensemble: no probability rather than a wrong one."""
     made = world.services.calibrate(CONTEST)
-    assert world.services.match(MatchRequest(photograph=photo(5, 99))).odds.calibrated is None
+    assert world.services.match(MatchRequest(photographs=(photo(5, 99),))).odds.calibrated is None
     with pytest.raises(UnknownCalibration):
         world.services.calibrate.current()
     foreign = replace(made, purpose=purpose_of("0" * 64, REVIEW))
     world.calibrations.held[:] = [foreign, replace(made, purpose=replace(made.purpose, profile=REVIEW.name))]
-    assert world.services.match(MatchRequest(photograph=photo(5, 99))).odds.calibrated is None
+    assert world.services.match(MatchRequest(photographs=(photo(5, 99),))).odds.calibrated is None
     world.calibrations.held.clear()
     assert purpose_of("1", Profile("review")) != purpose_of("1", Profile("contest"))
 
@@ -175,7 +186,7 @@ def test_the_releases_calibration_serves_until_there_is_one(world):
     )
     world.released.held[:] = [shipped]
     assert world.services.calibrate.current() == shipped
-    assert world.services.match(MatchRequest(photograph=photo(5, 99))).odds.calibrated == shipped
+    assert world.services.match(MatchRequest(photographs=(photo(5, 99),))).odds.calibrated == shipped
     own = world.services.calibrate()
     assert world.services.calibrate.current() == own
     world.released.held.clear()
@@ -184,7 +195,9 @@ def test_the_releases_calibration_serves_until_there_is_one(world):
 
 def test_an_empty_gallery_holds_nobody(world):
     """With everything excluded the animal is certainly none of those searched, calibrated or not."""
-    nothing = MatchRequest(photograph=photo(5, 99), without_individuals=frozenset(f"w{whale}" for whale in range(42)))
+    nothing = MatchRequest(
+        photographs=(photo(5, 99),), without_individuals=frozenset(f"w{whale}" for whale in range(42))
+    )
     assert world.services.match(nothing).odds.new == 1.0
     world.services.calibrate()
     assert world.services.match(nothing).odds.new == 1.0
