@@ -11,19 +11,20 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from app.adapters import sql_imports, sql_intake, sql_vectors
+from app.adapters import sql_imports, sql_intake
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_blobs import FileBlobs
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.adapters.sql_rows import SqlRows
+from app.adapters.sql_state import SqlState
 from app.domain.conflicts import Ledger
-from app.domain.partition import Partition
 
 _WINDOW = 0.3
 
@@ -130,26 +131,11 @@ MUTANTS: dict[str, Callable[[], None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Uncommitted:
+class _Uncommitted(SqlState):
     """What an index is built from, as one open transaction sees it."""
 
-    connection: Connection
-
-    def version(self) -> int:
-        return sql_vectors.version(self.connection)
-
-    def fingerprints(self) -> Mapping[str, str]:
-        return {name: stored.space.fingerprint for name, stored in sql_vectors.active(self.connection).items()}
-
-    def signatures(self) -> Mapping[Partition, str]:
-        return sql_vectors.signatures(self.connection)
-
-    def partition(self, partition: Partition) -> Any:
-        return sql_vectors.partition(self.connection, partition)
-
-    def gallery(self) -> Any:
-        return sql_vectors.gallery(self.connection)
+    def at_once(self) -> AbstractContextManager[SqlState]:
+        return nullcontext(self)
 
 
 def _renamed(row: Any, held: Mapping[str, int]) -> Any:

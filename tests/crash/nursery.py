@@ -6,8 +6,10 @@ after its imports: nothing was opened, no thread was started, no setting was rea
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +28,7 @@ _PRELOADED = (
     "tests.crash.mutants",
     "tests.crash.witness",
 )
+_PR_SET_PDEATHSIG = 1
 
 
 class Nursery:
@@ -78,6 +81,7 @@ def _serve() -> dict[str, Any] | None:
 def _become(question: dict[str, Any]) -> None:
     """Take on the session, environment, folder and log of a command, and run it."""
     os.setsid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # no service outlives a harness that was broken off
     os.environ.clear()
     os.environ.update(question["environment"])
     os.chdir(question["folder"])
