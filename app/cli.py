@@ -26,7 +26,7 @@ from app.domain.errors import ResightError
 from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
 from app.domain.profiles import REVIEW, profile_named
-from app.domain.question import GroupBy, MatchRequest
+from app.domain.question import MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 from app.domain.survey import SurveyPlan
 from app.telemetry import set_up_logging
 from app.web import shapes
@@ -144,9 +144,9 @@ def import_(
 
 @app.command()
 def match(
-    photograph: Annotated[Path | None, typer.Argument(help="The photograph to recognise.")] = None,
-    annotation: Annotated[str | None, typer.Option(help="Instead: a catalogued image_id.")] = None,
-    viewpoint: Annotated[Viewpoint | None, typer.Option(help="The side seen in the photograph.")] = None,
+    photographs: Annotated[list[Path] | None, typer.Argument(help="Photographs of the animal to recognise.")] = None,
+    annotation: Annotated[list[str] | None, _several("Instead, or beside them: a catalogued image_id.")] = None,
+    viewpoint: Annotated[list[Viewpoint] | None, _several("The side seen, for all or for each of them.")] = None,
     date: Annotated[datetime | None, _day("When it was taken; by default what its file says.")] = None,
     viewpoints: Annotated[list[Viewpoint] | None, _several("A viewpoint to search; all by default.")] = None,
     years: Annotated[list[int] | None, _several("A year to search; all by default.", 1, 9999)] = None,
@@ -164,14 +164,15 @@ def match(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Find the catalogued annotations that look most like a photograph; the options are the fields of POST /match."""
+    """Find the annotations that look most like one animal's photographs; the options are the fields of POST /match."""
     services = open_services(data)
     services.reindex.catch_up()
     number = services.browse.annotation_id
     request = MatchRequest(
-        photograph=photograph.read_bytes() if photograph else None,
-        annotation_id=number(annotation) if annotation else None,
-        viewpoint=viewpoint,
+        photographs=tuple(path.read_bytes() for path in (photographs or ())[: MAX_PHOTOGRAPHS + 1]),
+        annotation_ids=tuple(number(name) for name in annotation or ()),
+        viewpoints=tuple(viewpoint or ()),
+        names=tuple(path.name for path in photographs or ()),
         captured=_date(date),
         scope=Scope(
             viewpoints=frozenset(viewpoints or Viewpoint),

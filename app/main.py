@@ -26,6 +26,8 @@ _STATIC = Path(__file__).parent / "web" / "static"
 _SPARE_THREADS = 8
 # What the fields of a form may take beside its photograph, in bytes.
 _FIELDS = 65_536
+# The photographs of one question may weigh as much together as so many of the largest.
+_TOGETHER = 4
 # A pack of scenarios, as a ZIP of csv files, in bytes.
 _PACK = 100_000_000
 # Photographs that may come in for each place of a match: a slow line costs memory and disk, but no place.
@@ -70,10 +72,11 @@ def create_app(services: Services, settings: Settings) -> FastAPI:
 
 
 def _limits(settings: Settings) -> Limits:
+    question = _TOGETHER * settings.max_image_bytes + _FIELDS
     return Limits(
         bodies={
-            "/match": settings.max_image_bytes + _FIELDS,
-            "/": settings.max_image_bytes + _FIELDS,
+            "/match": question,
+            "/": question,
             "/imports": settings.max_archive_bytes,
             "/evaluations": _PACK,
         },

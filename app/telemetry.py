@@ -35,9 +35,9 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """End the stage that ran since the last lap."""
+        """End the stage that ran since the last lap; a stage that ran before goes on."""
         now = time.perf_counter()
-        self.milliseconds[stage] = round((now - self._last) * 1e3, 3)
+        self.milliseconds[stage] = round(self.milliseconds.get(stage, 0.0) + (now - self._last) * 1e3, 3)
         STAGE_SECONDS.labels(stage).observe(now - self._last)
         self._last = now
 

@@ -20,8 +20,12 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
     "app.telemetry": (("app.domain",), "log and metrics are one list, below everything that counts"),
     "app.config": (("app.domain",), "settings are read before anything exists"),
     "app.services": (("app.domain", "app.telemetry"), "verbs see ports, never brands; a sibling is called by no one"),
-    "app.services.match": (
+    "app.services.asking": (
         ("app.domain", "app.telemetry", "app.services.rank"),
+        "what is asked about becomes the queries of the ranking",
+    ),
+    "app.services.match": (
+        ("app.domain", "app.telemetry", "app.services.rank", "app.services.asking"),
         "the one ranking is shared by the photograph asked about and by the evaluation",
     ),
     "app.services.health": (

@@ -59,6 +59,23 @@ def merged(parts: Sequence[Answers]) -> Answers:
     return Answers(annotations[order], likeness[order], bridges[order])
 
 
+def averaged(parts: Sequence[Answers]) -> Answers:
+    """Answers to several queries as one list, best first: the mean likeness over those that hold an annotation.
+
+    Its bridge is the first that there is. Ties go by id; nothing is folded yet.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    every = np.concatenate([part.annotations for part in parts])
+    annotations, at = np.unique(every, return_inverse=True)
+    total = np.bincount(at, np.concatenate([part.likeness for part in parts]), len(annotations))
+    bridges = np.full(len(annotations), -1, np.int64)
+    for part in reversed(parts):
+        places = np.searchsorted(annotations, part.annotations)
+        bridges[places] = np.where(part.bridges >= 0, part.bridges, bridges[places])
+    return merged([Answers(annotations, total / np.bincount(at, minlength=len(annotations)), bridges)])
+
+
 def ranked(answers: Sequence[Answers], k: int) -> Ranked:
     """The first ``k`` answers of each of n queries as arrays (n, k), filled up with id -1 and minus infinity."""
     annotations = np.full((len(answers), k), -1, np.int64)

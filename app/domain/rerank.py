@@ -29,6 +29,11 @@ def among(vectors: Float32) -> Float64:
     return np.stack([likeness(vector, vectors) for vector in vectors]) if len(vectors) else np.zeros((0, 0))
 
 
+def mean_direction(vectors: Float32) -> Float32:
+    """Unit vectors (n, d) of one animal as one (1, d): their mean, of length 1; one alone stays as it is."""
+    return vectors if len(vectors) == 1 else _unit(vectors.mean(axis=0, keepdims=True))
+
+
 def expand(query: Float32, best: Float32, stage: Expand) -> Float32:
     """The query (d) moved towards its best answers (n, d): unit(q + sum of max(0, cosine)^power x answer).
 

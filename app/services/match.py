@@ -1,18 +1,14 @@
-"""Match: a photograph or a catalogued annotation, and a scope, to ranked candidates with their receipt."""
+"""Match: photographs or annotations of one animal, and a scope, to ranked candidates with their receipt."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-
-import numpy as np
 
 from app.domain import folding, ranking
 from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
-from app.domain.ensemble import Ensemble, Float32
+from app.domain.ensemble import Ensemble
 from app.domain.odds import Odds, odds
 from app.domain.partition import Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
@@ -21,7 +17,8 @@ from app.domain.profiles import Profile
 from app.domain.question import GroupBy, MatchRequest
 from app.domain.ranking import Answers
 from app.domain.trials import SHORTLIST, Listed
-from app.services.rank import Questions, comparable, current_snapshot, listed
+from app.services.asking import Asking, Query
+from app.services.rank import comparable, current_snapshot, listed_together
 from app.telemetry import Stopwatch
 
 # So many of the annotations that are folded into a candidate are named; the others are counted.
@@ -32,7 +29,8 @@ _INSIDE = 5
 class Candidate:
     """One answer: ``score`` in [0, 1] orders candidates and is not a probability.
 
-    ``days_between`` is None when either date is unknown; ``same_photograph`` marks the query's own bytes;
+    ``days_between`` counts from the nearest photograph asked about, None when a date is unknown; ``same_photograph``
+    marks the bytes of one of them;
     ``probability_same`` is None without a calibration for this ensemble and profile; ``bridge`` is the annotation in
     the query's own view through which another view was found. ``folded`` counts what is shown inside this answer, and
     ``inside`` names the best of it.
@@ -50,6 +48,15 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryFacts:
+    """One photograph that was asked about; ``annotation_id`` is None for one that was sent."""
+
+    sha256: str
+    annotation_id: int | None
+    viewpoint: Viewpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What was searched, with which versions: enough to understand the answer years later.
 
@@ -57,8 +64,7 @@ class Receipt:
     gives the time of each stage.
     """
 
-    query_sha256: str
-    viewpoint: Viewpoint
+    queries: tuple[QueryFacts, ...]
     catalogue_version: int
     index_generation: int
     ensemble: str
@@ -83,17 +89,6 @@ class MatchResult:
     odds: Odds
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Query:
-    """A question ready to be searched."""
-
-    sha256: str
-    viewpoint: Viewpoint
-    captured: date | None
-    vectors: Mapping[str, Float32]
-    scope: Scope
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
     """The use case; ports are safe to use from many threads. The first of ``calibrations`` that has one is used."""
@@ -114,11 +109,8 @@ class Match:
         watch = Stopwatch()
         snapshot, ensemble = current_snapshot(self.index, self.embedder), self.embedder.ensemble
         request = self._named(request)
-        if request.photograph is not None:
-            query = self._photograph(request, request.photograph, ensemble, watch)
-        else:
-            query = self._catalogued(request, ensemble, snapshot, watch)
-        selection = comparable(snapshot, ensemble, query.viewpoint, query.scope.select(snapshot.gallery))
+        query = Asking(self.catalogue, self.blobs, self.images, self.embedder)(request, snapshot, watch)
+        selection = comparable(snapshot, ensemble, query.viewpoints, query.scope.select(snapshot.gallery))
         while True:
             found = self._search(request, query, snapshot, ensemble, selection)
             watch.lap("search")
@@ -149,58 +141,19 @@ class Match:
         )
         return replace(request, scope=scope)
 
-    def _photograph(self, request: MatchRequest, content: bytes, ensemble: Ensemble, watch: Stopwatch) -> _Query:
-        viewpoint = request.viewpoint or Viewpoint.UNKNOWN
-        photograph = self.images.decode(content)
-        watch.lap("decode")
-        spaces = [space for space in ensemble.spaces if viewpoint in space.viewpoints]
-        vectors = self.embedder.embed([(photograph, None)], spaces)
-        watch.lap("embed")
-        captured = request.captured or (photograph.taken.date() if photograph.taken else None)
-        return _Query(hashlib.sha256(content).hexdigest(), viewpoint, captured, vectors, request.scope)
-
-    def _catalogued(self, request: MatchRequest, ensemble: Ensemble, snapshot: Snapshot, watch: Stopwatch) -> _Query:
-        annotation = self.catalogue.annotation(request.annotation_id or 0)
-        viewpoint = request.viewpoint or annotation.viewpoint
-        row = int(snapshot.gallery.rows_of(np.array([annotation.annotation_id]))[0])
-        scope = request.scope
-        if row >= 0:
-            scope = scope.excluding(annotation=annotation.annotation_id, image=int(snapshot.gallery.image[row]))
-            encounter = int(snapshot.gallery.encounter[row])
-            if request.without_own_encounter and encounter >= 0:
-                scope = replace(scope, without_encounters=scope.without_encounters | {encounter})
-        watch.lap("decode")
-        vectors = self._vectors(annotation, viewpoint, ensemble, snapshot, stored=row >= 0)
-        watch.lap("embed")
-        captured = request.captured or annotation.captured.day
-        return _Query(annotation.image.sha256, viewpoint, captured, vectors, scope)
-
-    def _vectors(
-        self, annotation: Annotation, viewpoint: Viewpoint, ensemble: Ensemble, snapshot: Snapshot, *, stored: bool
-    ) -> dict[str, Float32]:
-        """Stored vectors where this generation has them, otherwise computed from the original."""
-        spaces = [space for space in ensemble.spaces if viewpoint in space.viewpoints]
-        ids = np.array([annotation.annotation_id])
-        vectors = {space.name: snapshot.vectors(space.name, ids) for space in spaces} if stored else {}
-        lacking = [space for space in spaces if not vectors.get(space.name, np.zeros(1)).any()]
-        if lacking:
-            photograph = self.images.decode(self.blobs.get(annotation.image.sha256), whole=annotation.box is not None)
-            vectors |= self.embedder.embed([(photograph, annotation.box)], lacking)
-        return vectors
-
     def _search(
-        self, request: MatchRequest, query: _Query, snapshot: Snapshot, ensemble: Ensemble, selection: Selection
+        self, request: MatchRequest, query: Query, snapshot: Snapshot, ensemble: Ensemble, selection: Selection
     ) -> Answers:
         """The best annotations, or the best annotation of each individual: searched deeper until there are enough."""
         columns = snapshot.gallery
         # A bridge shows the query's own view, which the scope may leave out.
         through = replace(query.scope, viewpoints=frozenset(Viewpoint)).select(columns).mask
-        questions = Questions(query.viewpoint, query.vectors, through=through)
+        questions = query.questions(through)
         # The odds look at a whole shortlist: they must not depend on how many candidates are asked for.
         limit = max(request.limit, SHORTLIST)
         k = limit
         while True:
-            (found,) = listed(snapshot, ensemble, questions, selection.mask, k, request.profile)
+            found = listed_together(snapshot, ensemble, questions, selection.mask, k, request.profile)
             if request.group_by is GroupBy.INDIVIDUAL:
                 found = folding.folded(found, columns.individual[columns.rows_of(found.annotations)])
             if len(found.annotations) >= limit or k >= selection.size:
@@ -210,21 +163,24 @@ class Match:
     def _odds(
         self,
         request: MatchRequest,
-        query: _Query,
+        query: Query,
         snapshot: Snapshot,
         ensemble: Ensemble,
         selection: Selection,
         found: Answers,
     ) -> Odds:
+        # Probabilities are fitted on single photographs: several together are more alike to everything that is right.
+        if len(query.asked) > 1:
+            return Odds()
         purpose = purpose_of(ensemble.manifest_sha256, request.profile)
         known = (calibration for source in self.calibrations if (calibration := source.newest(purpose)))
         rows, scores = snapshot.gallery.rows_of(found.annotations), ranking.score_of(found.likeness)
         kind = Listed(request.group_by)
-        return odds(next(known, None), kind, query.viewpoint, snapshot.gallery, selection.mask, rows, scores)
+        return odds(next(known, None), kind, query.asked[0].viewpoint, snapshot.gallery, selection.mask, rows, scores)
 
 
 def _candidates(
-    request: MatchRequest, query: _Query, found: Answers, known: Mapping[int, Annotation], said: Odds
+    request: MatchRequest, query: Query, found: Answers, known: Mapping[int, Annotation], said: Odds
 ) -> tuple[Candidate, ...]:
     shown = found.first(request.limit)
     ids = shown.annotations.tolist()
@@ -236,8 +192,8 @@ def _candidates(
             score=float(score),
             probability_same=probability,
             annotation=known[number],
-            days_between=_days(query.captured, known[number].captured.day),
-            same_photograph=known[number].image.sha256 == query.sha256,
+            days_between=query.days_from(known[number].captured.day),
+            same_photograph=known[number].image.sha256 in query.digests,
             bridge=known.get(int(shown.bridges[place - 1])),
             folded=len(shown.folded[place - 1]),
             inside=tuple(one for one in shown.folded[place - 1][:_INSIDE] if one in known),
@@ -253,21 +209,16 @@ def _named(request: MatchRequest, found: Answers) -> list[int]:
     return [*found.annotations.tolist(), *shown.bridges[shown.bridges >= 0].tolist(), *inside]
 
 
-def _days(one: date | None, other: date | None) -> int | None:
-    return abs((one - other).days) if one and other else None
-
-
 def _receipt(
     request: MatchRequest,
-    query: _Query,
+    query: Query,
     snapshot: Snapshot,
     ensemble: Ensemble,
     selection: Selection,
     milliseconds: Mapping[str, float],
 ) -> Receipt:
     return Receipt(
-        query_sha256=query.sha256,
-        viewpoint=query.viewpoint,
+        queries=tuple(QueryFacts(one.sha256, one.annotation_id, one.viewpoint) for one in query.asked),
         catalogue_version=snapshot.catalogue_version,
         index_generation=snapshot.generation,
         ensemble=ensemble.name,

@@ -5,7 +5,7 @@ Every query is answered by itself: what is asked beside it changes nothing, to t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -63,17 +63,9 @@ def listed(
     snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask: Mask, k: int, profile: Profile
 ) -> list[Answers]:
     """Everything that ``rank`` looked at for each query: at least ``k`` answers where there are so many."""
-    gallery, viewpoint, vectors = snapshot.gallery, questions.viewpoint, questions.vectors
-    pictures = np.full(len(next(iter(vectors.values()), ())), NOBODY) if questions.own is None else questions.own
-    passed = [gallery.annotation[(gallery.image == picture) & (picture != NOBODY)] for picture in pictures.tolist()]
-    spots = tuple(grounds(snapshot, ensemble, viewpoint, mask, vectors))
-    other = gallery.viewpoint != VIEWPOINTS.index(viewpoint)
-    asked = _Asked(gallery, profile, other, spots, tuple(ground.join(vectors) for ground in spots), passed)
-    if profile.stage(Bridge) and viewpoint is not Viewpoint.UNKNOWN and (mask & other).any():
-        same = (mask if questions.through is None else questions.through) & ~other
-        asked = asked.bridged(list(grounds(snapshot, ensemble, viewpoint, same, vectors)), vectors)
+    asked = _prepared(snapshot, ensemble, questions, mask, profile)
     depth, size = max(_SHORTLIST, _DEEPER * k), int(np.count_nonzero(mask))
-    answers = asked.answers(list(range(len(passed))), depth)
+    answers = asked.answers(list(range(len(asked.passed))), depth)
     while depth < size and (short := [row for row, one in enumerate(answers) if len(one.annotations) < k]):
         depth *= _DEEPER
         for row, answer in zip(short, asked.answers(short, depth), strict=True):
@@ -81,13 +73,32 @@ def listed(
     return answers
 
 
-def comparable(snapshot: Snapshot, ensemble: Ensemble, viewpoint: Viewpoint, selection: Selection) -> Selection:
+def listed_together(
+    snapshot: Snapshot, ensemble: Ensemble, questions: Sequence[Questions], mask: Mask, k: int, profile: Profile
+) -> Answers:
+    """What ``listed`` gives, for photographs of one animal: one query of each viewpoint, ranked each and merged.
+
+    What any of them proposes is scored by each that can be compared with it; its likeness is their mean.
+    """
+    sides = [_prepared(snapshot, ensemble, one, mask, profile) for one in questions]
+    depth, size = max(_SHORTLIST, _DEEPER * k), int(np.count_nonzero(mask))
+    while True:
+        ids = np.unique(np.concatenate([side.proposed([0], depth)[0] for side in sides]))
+        answers = sides[0].folded(ranking.averaged([side.scored(0, ids) for side in sides]))
+        if len(answers.annotations) >= k or depth >= size:
+            return answers
+        depth *= _DEEPER
+
+
+def comparable(
+    snapshot: Snapshot, ensemble: Ensemble, viewpoints: Collection[Viewpoint], selection: Selection
+) -> Selection:
     """What is left of a selection when only rows that ``rank`` can find count; the others are counted as removed.
 
-    A row is lost when no space serves both its viewpoint and the query's, or when it has no vector in such a space.
+    A row is lost when no space serves both its viewpoint and one of the queries', or when it has no vector in one.
     """
     served, embedded = np.zeros_like(selection.mask), np.zeros_like(selection.mask)
-    for ground in grounds(snapshot, ensemble, viewpoint, selection.mask):
+    for ground in (one for viewpoint in viewpoints for one in grounds(snapshot, ensemble, viewpoint, selection.mask)):
         served |= ground.mask
         for space in ground.spaces:
             embedded |= ground.mask & snapshot.held(space.name)
@@ -108,6 +119,19 @@ def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
     if dict(snapshot.fingerprints) != wanted:
         raise IndexUnavailable("the index holds vectors of another ensemble; run `resight reindex`")
     return snapshot
+
+
+def _prepared(snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask: Mask, profile: Profile) -> _Asked:
+    gallery, viewpoint, vectors = snapshot.gallery, questions.viewpoint, questions.vectors
+    pictures = np.full(len(next(iter(vectors.values()), ())), NOBODY) if questions.own is None else questions.own
+    passed = [gallery.annotation[(gallery.image == picture) & (picture != NOBODY)] for picture in pictures.tolist()]
+    spots = tuple(grounds(snapshot, ensemble, viewpoint, mask, vectors))
+    other = gallery.viewpoint != VIEWPOINTS.index(viewpoint)
+    asked = _Asked(gallery, profile, other, spots, tuple(ground.join(vectors) for ground in spots), passed)
+    if profile.stage(Bridge) and viewpoint is not Viewpoint.UNKNOWN and (mask & other).any():
+        same = (mask if questions.through is None else questions.through) & ~other
+        asked = asked.bridged(list(grounds(snapshot, ensemble, viewpoint, same, vectors)), vectors)
+    return asked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,17 +163,30 @@ class _Asked:
 
     def answers(self, rows: list[int], depth: int) -> list[Answers]:
         """Everything found for these queries, ``depth`` rows of each ground, best first and folded."""
-        parts: list[list[Answers]] = [[] for _ in rows]
+        proposed = self.proposed(rows, depth)
+        return [self.folded(self.scored(row, ids)) for row, ids in zip(rows, proposed, strict=True)]
+
+    def proposed(self, rows: list[int], depth: int) -> list[Int64]:
+        """For each of these queries the annotations to be scored, ascending: ``depth`` rows of each ground."""
+        found = [np.zeros(0, np.int64)] * len(rows)
         for ground, queries in zip(self.grounds, self.queries, strict=True):
-            found = _shortlists(ground, queries[rows], [self.passed[row] for row in rows], depth)
-            for row, ids, part in zip(rows, found, parts, strict=True):
-                part.append(self._scored(ground, queries[row], ids, row))
-        return [self._folded(ranking.merged(part)) for part in parts]
+            best_of = _shortlists(ground, queries[rows], [self.passed[row] for row in rows], depth)
+            for place, (row, ids) in enumerate(zip(rows, best_of, strict=True)):
+                reached = self._reached(ground, row) if self.bridges else ids
+                found[place] = np.union1d(found[place], np.union1d(ids, reached))
+        return found
+
+    def scored(self, row: int, ids: Int64) -> Answers:
+        """What one query makes of annotations, best first; those that it cannot be compared with are left out."""
+        at = self.gallery.rows_of(ids)
+        parts = [
+            self._scored(ground, queries[row], ids[ground.mask[at]], row)
+            for ground, queries in zip(self.grounds, self.queries, strict=True)
+        ]
+        return ranking.merged(parts)
 
     def _scored(self, ground: Ground, query: Float32, ids: Int64, row: int) -> Answers:
         augment, bridge = self.profile.stage(Augment), self.profile.stage(Bridge)
-        if self.bridges:
-            ids = np.union1d(ids, self._reached(ground, row))
         vectors = ground.augmented(ids, augment, self.passed[row]) if augment else ground.vectors(ids)
         likenesses = reranked(query, vectors, self.profile)
         via = np.full(len(ids), -1, np.int64)
@@ -165,7 +202,8 @@ class _Asked:
         rows = ground.mask & self.other & np.isin(self.gallery.individual, self.bridges[row].individual)
         return np.setdiff1d(self.gallery.annotation[rows], self.passed[row])
 
-    def _folded(self, found: Answers) -> Answers:
+    def folded(self, found: Answers) -> Answers:
+        """A list with the moments and meetings that the profile folds."""
         at, nobody = self.gallery.rows_of(found.annotations), np.full(len(found.annotations), NOBODY)
         folds = self.gallery.fold[at] if self.profile.stage(Fold) else nobody
         spread = self.profile.stage(Spread)

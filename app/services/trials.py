@@ -97,7 +97,7 @@ class Trying:
                 viewpoint = VIEWPOINTS[position]
                 vectors, held = self._vectors(viewpoint, asked[columns.viewpoint[asked] == position])
                 if len(held):
-                    left = comparable(self.snapshot, self.ensemble, viewpoint, Selection(mask))
+                    left = comparable(self.snapshot, self.ensemble, (viewpoint,), Selection(mask))
                     yield _Block(held, viewpoint, vectors, left.mask)
 
     def _vectors(self, viewpoint: Viewpoint, rows: Int64) -> tuple[dict[str, Float32], Int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -22,12 +23,16 @@ class Door:
     upkeep: Upkeep
     places: Places
 
-    def match(self, request: MatchRequest) -> MatchResult:
-        """Answer a question when its turn has come; raises Overloaded and whatever the service raises."""
+    def match(self, asked: Callable[[], MatchRequest]) -> tuple[MatchRequest, MatchResult]:
+        """Answer a question when its turn has come; raises Overloaded and whatever the service raises.
+
+        The question is read only then: those that wait keep their photographs out of memory.
+        """
         with self.places.taken():
+            request = asked()
             result = self.services.match(request)
         self.upkeep.nudge()
-        return result
+        return request, result
 
 
 def _door(request: Request) -> Door:

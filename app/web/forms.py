@@ -14,7 +14,7 @@ from app.domain.errors import InvalidInput
 from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
 from app.domain.profiles import PROFILES, REVIEW
-from app.domain.question import MAX_CANDIDATES, GroupBy, MatchRequest
+from app.domain.question import MAX_CANDIDATES, MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 
 LARGEST_ID = 2**63 - 1
 LONGEST_NAME = 200
@@ -40,6 +40,11 @@ def _profile(name: str) -> str:
     return name
 
 
+def _chosen(given: list[UploadFile | str]) -> list[UploadFile | str]:
+    """What was sent, without the empty part that a browser sends when no file was chosen."""
+    return [one for one in given if (one if isinstance(one, str) else one.filename or one.size)]
+
+
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)]
 Year = Annotated[int, Field(ge=1, le=9999)]
@@ -47,6 +52,7 @@ Viewpoints = Annotated[list[Viewpoint], BeforeValidator(_split)]
 Years = Annotated[list[Year], BeforeValidator(_split)]
 Names = Annotated[list[Name], BeforeValidator(_split)]
 Ids = Annotated[list[Id], BeforeValidator(_split)]
+Photographs = Annotated[list[UploadFile], BeforeValidator(_chosen)]
 ProfileName = Annotated[str, AfterValidator(_profile)]
 
 
@@ -57,11 +63,11 @@ class Form(BaseModel):
 
 
 class MatchForm(Form):
-    """A question: a photograph or a catalogued annotation, what is known of it, and where to search."""
+    """A question: photographs or catalogued annotations of one animal, what is known of them, and where to search."""
 
-    image: UploadFile | None = Field(None, description="The photograph: JPEG, PNG, WebP, TIFF or HEIC.")
-    annotation_id: Id | None = Field(None, description="Instead of a photograph: a catalogued annotation.")
-    viewpoint: Viewpoint | None = Field(None, description="The side seen in the photograph.")
+    image: Photographs = Field([], description="A photograph: JPEG, PNG, WebP, TIFF or HEIC.")
+    annotation_id: Ids = Field([], description="Instead of a photograph, or beside it: a catalogued annotation.")
+    viewpoint: Viewpoints = Field([], description="The side seen: once for all, or once for each photograph.")
     date: dt.date | None = Field(None, description="When it was taken; by default what its file says.")
     viewpoints: Viewpoints = Field([], description="Viewpoints to search.")
     years: Years = Field([], description="Years to search.")
@@ -78,9 +84,10 @@ class MatchForm(Form):
     def request(self) -> MatchRequest:
         """The question as the service takes it; raises InvalidInput, BadScope."""
         return MatchRequest(
-            photograph=self._photograph(),
-            annotation_id=self.annotation_id,
-            viewpoint=self.viewpoint,
+            photographs=tuple(image.file.read() for image in self.image[: MAX_PHOTOGRAPHS + 1]),
+            annotation_ids=tuple(self.annotation_id),
+            viewpoints=tuple(self.viewpoint),
+            names=tuple((image.filename or "")[:LONGEST_NAME] for image in self.image),
             captured=self.date,
             scope=Scope(
                 viewpoints=frozenset(self.viewpoints or Viewpoint),
@@ -96,12 +103,6 @@ class MatchForm(Form):
             group_by=self.group_by,
             profile=PROFILES[self.profile],
         )
-
-    def _photograph(self) -> bytes | None:
-        """The bytes sent, None for the empty part that a browser sends when no file was chosen."""
-        if self.image is None or not (self.image.filename or self.image.size):
-            return None
-        return self.image.file.read()
 
 
 class ImportForm(Form):
@@ -125,11 +126,14 @@ class CommitForm(Form):
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
 
 
-_REPEATABLE = frozenset({"viewpoints", "years", "exclude_encounters", "exclude_individuals", "exclude_annotations"})
+_REPEATABLE = frozenset(
+    {"image", "annotation_id", "viewpoint", "viewpoints", "years"}
+    | {"exclude_encounters", "exclude_individuals", "exclude_annotations"}
+)
 
 
 async def no_repeats(request: Request) -> None:
-    """Refuse a form that gives one field twice, such as two photographs: which of them was meant is not known."""
+    """Refuse a form that gives one field twice, such as two dates: which of them was meant is not known."""
     # The parser has read the form already and keeps it: nothing is awaited that takes time.
     names = [name for name, _ in (await request.form()).multi_items() if name not in _REPEATABLE]
     for name in {name for name in names if names.count(name) > 1}:

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput, ResightError
 from app.domain.odds import percent
-from app.domain.question import GroupBy, MatchRequest
+from app.domain.question import MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 from app.domain.survey import SYNTHETIC
 from app.web import problems, shapes
 from app.web.door import Door, TheDoor
@@ -27,6 +27,8 @@ from app.web.schemas import IndividualAnswer, IndividualDetailAnswer, MatchAnswe
 
 _LISTED = 40
 _SHOWN = 60
+# A picture of an upload is decoded for the page alone.
+_PICTURED = 4
 
 _environment = Environment(
     loader=PackageLoader("app.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -45,7 +47,7 @@ class Page:
     next_after: str | None = None
     chosen: IndividualDetailAnswer | None = None
     answer: MatchAnswer | None = None
-    query_picture: str | None = None
+    query_pictures: tuple[str, ...] = ()
     query_annotation: int | None = None
     viewpoint: Viewpoint | None = None
     group_by: GroupBy = GroupBy.INDIVIDUAL
@@ -93,15 +95,15 @@ def look(
     if annotation_id is None:
         return _page(door, None, after, individual).html()
     request = MatchRequest(
-        annotation_id=annotation_id, without_own_encounter=exclude_own_encounter, group_by=GroupBy.INDIVIDUAL
+        annotation_ids=(annotation_id,), without_own_encounter=exclude_own_encounter, group_by=GroupBy.INDIVIDUAL
     )
-    return _page(door, request, after).html()
+    return _page(door, lambda: request, after).html()
 
 
-@router.post("/", dependencies=[Depends(no_repeats)], form_limits={"max_files": 4, "max_fields": 100})
+@router.post("/", dependencies=[Depends(no_repeats)], form_limits={"max_files": MAX_PHOTOGRAPHS + 1, "max_fields": 100})
 def ask(form: Annotated[MatchForm, Form(media_type="multipart/form-data")], door: TheDoor) -> HTMLResponse:
-    """The match of a photograph that was chosen on the page."""
-    return _page(door, form.request()).html()
+    """The match of the photographs that were chosen on the page."""
+    return _page(door, form.request).html()
 
 
 def _troubled(door: Door, trouble: ResightError) -> HTMLResponse:
@@ -123,17 +125,18 @@ def _list(door: Door, after: str = "") -> Page:
     )
 
 
-def _page(door: Door, request: MatchRequest | None, after: str = "", individual: str | None = None) -> Page:
+def _page(door: Door, asked: Callable[[], MatchRequest] | None, after: str = "", individual: str | None = None) -> Page:
     page = _list(door, after)
     if individual:
         page = replace(page, chosen=shapes.individual_detail(*door.services.browse.individual(individual)))
-    if request:
+    if asked:
+        request, result = door.match(asked)
         page = replace(
             page,
-            answer=shapes.match_answer(request, door.match(request)),
-            query_picture=_picture(door, request),
-            query_annotation=request.annotation_id,
-            viewpoint=request.viewpoint,
+            answer=shapes.match_answer(request, result),
+            query_pictures=_pictures(door, request),
+            query_annotation=request.annotation_ids[0] if request.annotation_ids else None,
+            viewpoint=request.viewpoint_of(0),
             group_by=request.group_by,
             own_encounter_left_out=request.without_own_encounter,
         )
@@ -141,8 +144,8 @@ def _page(door: Door, request: MatchRequest | None, after: str = "", individual:
     return replace(page, synthetic=page.synthetic or any(one.source_id.startswith(SYNTHETIC) for one in shown))
 
 
-def _picture(door: Door, request: MatchRequest) -> str:
-    """The query as an address of a picture: an upload is not stored, so it travels inside the page."""
-    if request.photograph is None:
-        return f"/annotations/{request.annotation_id}/thumbnail"
-    return "data:image/jpeg;base64," + base64.b64encode(door.services.browse.preview(request.photograph)).decode()
+def _pictures(door: Door, request: MatchRequest) -> tuple[str, ...]:
+    """The first queries as addresses of pictures: an upload is not stored, so it travels inside the page."""
+    previews = (door.services.browse.preview(content) for content in request.photographs[:_PICTURED])
+    sent = ["data:image/jpeg;base64," + base64.b64encode(preview).decode() for preview in previews]
+    return (*sent, *(f"/annotations/{number}/thumbnail" for number in request.annotation_ids))

@@ -80,7 +80,7 @@ class CandidateAnswer(Sighted):
         description="Calibrated probability that it is the same animal; null without a calibration."
     )
     days_between: int | None = Field(description="Days between the two dates; null when one of them is not known.")
-    same_photograph: bool = Field(description="True for a stored image with the very bytes of the query.")
+    same_photograph: bool = Field(description="True for a stored image with the very bytes of a query.")
     bridge: Sighted | None = Field(
         description="The annotation in the query's own view through which another view of the animal was found."
     )
@@ -130,11 +130,18 @@ class CalibrationNote(Answer):
     meter: list[str] = Field(description="How many candidates to look at, in sentences; empty when it is not known.")
 
 
+class QueryAnswer(Answer):
+    """One photograph that was asked about."""
+
+    sha256: str
+    annotation_id: int | None = Field(description="Null for a photograph that was sent.")
+    viewpoint: Viewpoint
+
+
 class ReceiptAnswer(Answer):
     """What was searched, with which versions: enough to understand an answer years later."""
 
-    query_sha256: str
-    viewpoint: Viewpoint
+    queries: list[QueryAnswer] = Field(description="Photographs first, then annotations, as they were given.")
     catalogue_version: int
     index_generation: int
     ensemble: EnsembleAnswer

@@ -152,8 +152,10 @@ def _individual(individual: Individual) -> dict[str, Any]:
 def _receipt(request: MatchRequest, result: MatchResult) -> schemas.ReceiptAnswer:
     receipt = result.receipt
     return schemas.ReceiptAnswer(
-        query_sha256=receipt.query_sha256,
-        viewpoint=receipt.viewpoint,
+        queries=[
+            schemas.QueryAnswer(sha256=one.sha256, annotation_id=one.annotation_id, viewpoint=one.viewpoint)
+            for one in receipt.queries
+        ],
         catalogue_version=receipt.catalogue_version,
         index_generation=receipt.index_generation,
         ensemble=schemas.EnsembleAnswer(

@@ -98,7 +98,9 @@ def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_pa
     services = bootstrap(Settings(data=tmp_path / "data", ensemble=str(tmp_path / "tiny"), threads=1))
     plan = services.planning.plan(f"path:{catalogue.resolve()}")
     services.ingest.run(services.planning.begin(plan))
-    result = services.match(MatchRequest(photograph=(catalogue / "a2-1.jpg").read_bytes(), viewpoint=Viewpoint.TOP))
+    result = services.match(
+        MatchRequest(photographs=((catalogue / "a2-1.jpg").read_bytes(),), viewpoints=(Viewpoint.TOP,))
+    )
     best = result.candidates[0]
     assert best.annotation.source_id == "a2-1"
     assert best.same_photograph

@@ -50,7 +50,7 @@ def restore(world: World, number: int):
 
 def found(world: World, viewpoint: Viewpoint | None = None, asked: bytes = photo(2, 9)) -> list[int]:
     scope = Scope(viewpoints=frozenset({viewpoint})) if viewpoint else Scope()
-    result = world.services.match(MatchRequest(photograph=asked, scope=scope, limit=100, profile=COSINE))
+    result = world.services.match(MatchRequest(photographs=(asked,), scope=scope, limit=100, profile=COSINE))
     return [candidate.annotation.annotation_id for candidate in result.candidates]
 
 
@@ -67,7 +67,7 @@ def test_a_removed_annotation_is_answered_no_more_and_comes_back(world):
     assert remove(world, 4).snapshot
     assert 4 not in found(world)
     with pytest.raises(UnknownAnnotation):
-        world.services.match(MatchRequest(annotation_id=4))
+        world.services.match(MatchRequest(annotation_ids=(4,)))
     assert restore(world, 4).snapshot
     assert found(world).count(4) == 1
     assert [one.action for one in world.services.curate.history(4)] == [Action.REMOVED, Action.RESTORED]
@@ -173,7 +173,7 @@ def test_a_change_that_cannot_be_indexed_yet_is_told_as_stored(world, monkeypatc
         patch.setattr(world.index, "refresh", full)
         outcome = remove(world, 4)
     assert (outcome.snapshot, outcome.annotation.removed) == (None, True)
-    result = world.services.match(MatchRequest(photograph=photo(2, 9), limit=12, profile=COSINE))
+    result = world.services.match(MatchRequest(photographs=(photo(2, 9),), limit=12, profile=COSINE))
     assert len(result.candidates) == 11
     assert result.receipt.removed["removed_since"] == 1
     world.services.reindex.catch_up()
@@ -186,7 +186,7 @@ def test_the_gap_of_a_removal_is_filled(world, monkeypatch):
     stale = world.index.current()
     remove(world, first)
     monkeypatch.setattr(world.index, "_current", stale)
-    result = world.services.match(MatchRequest(photograph=photo(2, 9), limit=3, profile=COSINE))
+    result = world.services.match(MatchRequest(photographs=(photo(2, 9),), limit=3, profile=COSINE))
     assert first not in [candidate.annotation.annotation_id for candidate in result.candidates]
     assert [candidate.rank for candidate in result.candidates] == [1, 2, 3]
 

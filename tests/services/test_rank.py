@@ -45,7 +45,7 @@ def test_ranking_equals_brute_force(world, viewpoint):
     wanted = expected(world, viewpoint, vectors)
     assert found.annotations[0].tolist() == [annotation for annotation, _ in wanted][:8]
     assert found.cosines[0] == pytest.approx([cosine for _, cosine in wanted][:8], abs=1e-6)
-    assert comparable(snapshot, ensemble, viewpoint, Selection(everything)).size == len(wanted)
+    assert comparable(snapshot, ensemble, [viewpoint], Selection(everything)).size == len(wanted)
 
 
 def test_a_short_gallery_fills_up_with_nobody(world):
@@ -82,7 +82,7 @@ def test_rows_without_a_vector_are_not_said_to_be_searched(world):
     world.catalogue.add_vectors(space.name, {3: np.eye(1, space.dimension, dtype=np.float32)[0]})
     snapshot = world.index.refresh(world.catalogue)
     everything = Selection(np.ones(len(snapshot.gallery), np.bool_))
-    left = comparable(snapshot, world.embedder.ensemble, Viewpoint.TOP, everything)
+    left = comparable(snapshot, world.embedder.ensemble, [Viewpoint.TOP], everything)
     assert snapshot.gallery.annotation[left.mask].tolist() == [3]
     assert left.removed == {"no_vector": len(snapshot.gallery) - 1}
 

@@ -28,7 +28,9 @@ def test_a_photograph_is_answered_with_candidates_and_receipt(client):
     assert (best["date_precision"], len(best["date"])) == ("day", 10)
     assert best["days_between"] == 20 - int(best["date"][-2:])
     receipt = answer["receipt"]
-    assert receipt["query_sha256"] == hashlib.sha256(photo(2, 9)).hexdigest()
+    assert receipt["queries"] == [
+        {"sha256": hashlib.sha256(photo(2, 9)).hexdigest(), "annotation_id": None, "viewpoint": "top"}
+    ]
     assert (receipt["gallery"], receipt["searched"], receipt["removed"]) == (12, 12, {})
     assert receipt["ensemble"]["members"].keys() == {"coarse"}
     assert receipt["scope"]["viewpoints"] == sorted(Viewpoint)
@@ -90,7 +92,10 @@ def test_the_scope_is_applied_and_told(client):
         ({"annotation_id": "1", "viewpoint": "below"}, "invalid_input"),
         ({"annotation_id": "1", "date": "20.7.2019"}, "invalid_input"),
         ({"annotation_id": "1", "view_point": "top"}, "invalid_input"),
-        ({"annotation_id": ["1", "2"]}, "invalid_input"),
+        ({"annotation_id": ["1", "1"]}, "invalid_input"),
+        ({"annotation_id": [str(one) for one in range(1, 22)]}, "invalid_input"),
+        ({"annotation_id": "1", "date": ["2019-07-20", "2019-07-21"]}, "invalid_input"),
+        ({"annotation_id": "1", "viewpoint": ["top", "left"]}, "invalid_input"),
         ({"annotation_id": "1", "exclude_annotations": "9" * 30}, "invalid_input"),
         ({"annotation_id": "1", "exclude_individuals": "a\x00b"}, "invalid_input"),
         ({"annotation_id": "1", "exclude_individuals": "a\nb"}, "invalid_input"),
@@ -134,16 +139,33 @@ def test_a_photograph_that_cannot_be_used_is_refused(client, content, status, co
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-def test_two_photographs_are_refused(client):
-    """Which of them was meant is not known."""
-    answer = ask(client, files=[("image", ("a.png", photo(1))), ("image", ("b.png", photo(2)))])
-    assert answer.status_code == 422
-    assert "more than once" in answer.json()["detail"]
+def several(*contents: bytes) -> list:
+    return [("image", (f"{place}.png", content)) for place, content in enumerate(contents)]
 
 
-def test_a_photograph_and_an_annotation_are_refused(client):
-    """There is one question at a time."""
-    assert ask(client, annotation_id="1").json()["detail"] == "give either a photograph or an annotation id"
+def test_several_photographs_are_one_question(client):
+    """Parts and fields that are repeated are of one animal; each may have its own viewpoint, in their order."""
+    answer = ask(client, several(photo(2, 8), photo(2, 9)), annotation_id="5", viewpoint=["top", "left", "top"])
+    assert answer.status_code == 200
+    told = answer.json()["receipt"]["queries"]
+    assert [(one["annotation_id"], one["viewpoint"]) for one in told] == [(None, "top"), (None, "left"), (5, "top")]
+    assert 5 not in [one["annotation_id"] for one in answer.json()["candidates"]]
+    assert answer.json()["probability_new"] is None
+
+
+def test_too_many_photographs_are_refused(client):
+    """More than twenty in all; of a form with more files still nothing is read."""
+    for count, fields in ((21, {}), (20, {"annotation_id": "1"})):
+        answer = ask(client, several(*[photo(1)] * count), **fields)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert ask(client, several(*[photo(1)] * 22)).json()["code"] == "bad_request"
+
+
+def test_a_bad_photograph_among_several_is_named(client):
+    """The sentence says which one, by number and by the name of its file."""
+    answer = ask(client, several(photo(1), b"GIF89a"))
+    assert (answer.status_code, answer.json()["code"]) == (415, "bad_format")
+    assert answer.json()["detail"].startswith("photograph 2 of 2 (1.png): ")
 
 
 def test_a_service_that_is_not_ready_says_when_to_come_back(client, world):

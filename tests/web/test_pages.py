@@ -75,6 +75,17 @@ def test_a_chosen_photograph_is_answered_on_the_page(client):
     assert "not a probability" in page.text
 
 
+def test_several_photographs_can_be_chosen(client):
+    """They are asked about together, and the page shows the first of them."""
+    assert 'name="image"' in client.get("/").text
+    assert "multiple" in client.get("/").text
+    files = [("image", (f"{one}.png", photo(2, one))) for one in range(6)]
+    page = client.post("/", files=files, data={"viewpoint": "top"})
+    assert page.status_code == 200
+    assert "6 photographs together" in page.text
+    assert len([link for link in Tags(page.text).values("img", "src") if link.startswith("data:image/jpeg")]) == 4
+
+
 def test_an_annotation_can_be_matched_with_and_without_its_encounter(client):
     """Each view links to the other one."""
     page = client.get("/?annotation_id=2")
@@ -87,7 +98,7 @@ def test_an_annotation_can_be_matched_with_and_without_its_encounter(client):
 @pytest.mark.parametrize(
     ("files", "status", "sentence"),
     [
-        ({"image": ("", b"")}, 422, "give either a photograph or an annotation id"),
+        ({"image": ("", b"")}, 422, "give a photograph or an annotation id"),
         ({"image": ("a.gif", b"GIF89a")}, 415, "not a photograph"),
     ],
 )

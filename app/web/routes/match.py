@@ -1,4 +1,4 @@
-"""Match: a photograph or a catalogued annotation to ranked candidates with their receipt."""
+"""Match: photographs or catalogued annotations of one animal to ranked candidates with their receipt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form
 
 from app.domain import errors
+from app.domain.question import MAX_PHOTOGRAPHS
 from app.web import shapes
 from app.web.door import TheDoor
 from app.web.forms import MatchForm, no_repeats
@@ -20,7 +21,7 @@ router = APIRouter(tags=["match"])
     "/match",
     summary="Find the annotations that look most like a photograph",
     dependencies=[Depends(no_repeats)],
-    form_limits={"max_files": 4, "max_fields": 1000},
+    form_limits={"max_files": MAX_PHOTOGRAPHS + 1, "max_fields": 1000},
     responses=declare(
         errors.BadImage,
         errors.BadFormat,
@@ -37,10 +38,9 @@ router = APIRouter(tags=["match"])
     ),
 )
 def match(form: Annotated[MatchForm, Form(media_type="multipart/form-data")], door: TheDoor) -> MatchAnswer:
-    """Give exactly one of `image` and `annotation_id`.
+    """Give `image` or `annotation_id`; several, up to 20 in all, are photographs of one animal.
 
     List fields may be repeated or separated by commas. Candidates are suggestions, best first; the researcher decides.
     The receipt says what was searched, with which versions. A failure is never an empty list.
     """
-    request = form.request()
-    return shapes.match_answer(request, door.match(request))
+    return shapes.match_answer(*door.match(form.request))
