@@ -15,6 +15,7 @@ from app.adapters.dbos_jobs import DbosJobs
 from app.adapters.faiss_frozen import FaissFrozen
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_blobs import FileBlobs
+from app.adapters.file_marks import FileMarks
 from app.adapters.file_runs import FileRuns
 from app.adapters.file_sessions import FileSessions, SessionLimits
 from app.adapters.file_uploads import FileUploads
@@ -22,6 +23,7 @@ from app.adapters.fsspec_sheets import S3Sheets
 from app.adapters.html_report import HtmlReports
 from app.adapters.json_calibrations import JsonCalibrations
 from app.adapters.onnx_embedder import OnnxEmbedder
+from app.adapters.opencv_local import OpencvLocal
 from app.adapters.path_sources import PathSources
 from app.adapters.pillow_bounded import BoundedImages
 from app.adapters.pillow_survey import write_survey
@@ -47,6 +49,7 @@ from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
 from app.services.upload import Upload
+from app.services.vet import Vet
 from app.services.works import ImportWork, RebuildWork, ReembedWork
 from migrations import upgrade
 
@@ -75,9 +78,10 @@ def bootstrap(settings: Settings) -> Services:
     evaluation = _evaluation(settings, (catalogue, blobs, images, embedder, index), threads, (calibrations, shipped))
     ingest = Ingest(catalogue, blobs, images, embedder, index, sheets, catalogue.rows)
     reindex = Reindex(catalogue, blobs, images, embedder, index)
+    vet = Vet(blobs, images, OpencvLocal(), FileMarks(settings.data / "marks"))
     jobs = DbosJobs(settings.data, settings.jobs_url)
     return Services(
-        match=Match(catalogue, blobs, images, embedder, index, (calibrations, shipped)),
+        match=Match(catalogue, blobs, images, embedder, index, vet, (calibrations, shipped)),
         planning=Planning(catalogue, images, embedder, sheets, sql_memory),
         ingest=ingest,
         evaluate=Evaluate(evaluation, ZipPacks(evaluation.packs.read, settings.import_root)),

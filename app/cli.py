@@ -25,7 +25,7 @@ from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
 from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
-from app.domain.profiles import REVIEW, profile_named
+from app.domain.profiles import MATCHING, REVIEW, VERIFIED, profile_named
 from app.domain.question import MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 from app.domain.survey import SurveyPlan
 from app.telemetry import set_up_logging
@@ -159,7 +159,7 @@ def match(
         bool, typer.Option("--exclude-own-encounter", help="Leave out the annotation's own encounter.")
     ] = False,
     group_by: Annotated[GroupBy, typer.Option(help="What a line stands for.")] = GroupBy.ANNOTATION,
-    profile: Annotated[str, typer.Option(help=PROFILE)] = REVIEW.name,
+    profile: Annotated[str, typer.Option(help=f"{PROFILE} Or {VERIFIED.name}.")] = REVIEW.name,
     limit: Annotated[int, typer.Option(help="How many candidates.")] = 20,
     data: Data = None,
     json: Json = False,
@@ -186,7 +186,7 @@ def match(
         without_own_encounter=exclude_own_encounter,
         limit=limit,
         group_by=group_by,
-        profile=profile_named(profile),
+        profile=profile_named(profile, MATCHING),
     )
     answer = shapes.match_answer(request, services.match(request))
     show.answered(answer.model_dump(mode="json"), as_json=json)

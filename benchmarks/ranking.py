@@ -20,7 +20,19 @@ from app.domain.ensemble import Ensemble
 from app.domain.measures import Score
 from app.domain.partition import VIEWPOINTS, Mask
 from app.domain.ports import Snapshot
-from app.domain.profiles import CONTEST, COSINE, REVIEW, Augment, Bridge, Expand, Profile, Reciprocal, Spread, Vouch
+from app.domain.profiles import (
+    CONTEST,
+    COSINE,
+    REVIEW,
+    Augment,
+    Bridge,
+    Expand,
+    Fold,
+    Profile,
+    Reciprocal,
+    Spread,
+    Vouch,
+)
 from app.domain.scenario import MAX_ROWS, Prediction, Scenario, ScenarioPack, Truth
 from app.services.rank import Questions, current_snapshot, listed
 
@@ -30,6 +42,7 @@ PROFILES = (
     Profile("expand", (Expand(),)),
     Profile("augment", (Augment(),)),
     Profile("reciprocal", (Reciprocal(),)),
+    Profile("fold", (Fold(),)),
     Profile("spread", (Spread(),)),
     Profile("augment + vouch", (Augment(), Vouch())),
     Profile("augment + reciprocal", (Augment(), Reciprocal())),

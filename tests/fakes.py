@@ -33,6 +33,7 @@ from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
 from app.services.upload import Upload
+from app.services.vet import Vet
 from app.services.works import ImportWork, RebuildWork, ReembedWork
 from tests.fakes_calibrations import FakeCalibrations
 from tests.fakes_catalogue import FakeCatalogue
@@ -40,6 +41,7 @@ from tests.fakes_evaluate import FakeFrozen, FakePacks, FakeReports, FakeRuns, F
 from tests.fakes_files import FakeBlobs, FakeSheet, FakeSheets
 from tests.fakes_index import NumpyIndex
 from tests.fakes_jobs import FakeJobs
+from tests.fakes_local import FakeFeatures, FakeMarks
 from tests.fakes_uploads import FakeSessions
 
 __all__ = [
@@ -184,10 +186,16 @@ class World:
         self.runs, self.frozen, self.reports = FakeRuns(), FakeFrozen(), FakeReports()
         self.sources = FakeSources()
         self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
+        self.features, self.marks = FakeFeatures(), FakeMarks()
         self.opened: dict[str, Any] = {}
         self.uploads = FakeUploads(self.opened)
         self.sessions = FakeSessions(self.opened)
         self.sheets = FakeSheets(self.opened)
+
+    @property
+    def vet(self) -> Vet:
+        """Local features of faked photographs."""
+        return Vet(self.blobs, self.images, self.features, self.marks)
 
     @property
     def evaluation_work(self) -> EvaluationWork:
@@ -207,7 +215,7 @@ class World:
             JobKind.EVALUATE: self.evaluation_work,
         }
         return Services(
-            match=Match(*ports, (self.calibrations, self.released)),
+            match=Match(*ports, self.vet, (self.calibrations, self.released)),
             planning=Planning(self.catalogue, self.images, self.embedder, self.sheets, remembered),
             ingest=ingest,
             evaluate=Evaluate(self.evaluation_work, self.sources),

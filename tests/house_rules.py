@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "what is asked about becomes the queries of the ranking",
     ),
     "app.services.match": (
-        ("app.domain", "app.telemetry", "app.services.rank", "app.services.asking"),
+        ("app.domain", "app.telemetry", "app.services.rank", "app.services.asking", "app.services.vet"),
         "the one ranking is shared by the photograph asked about and by the evaluation",
     ),
     "app.services.health": (
@@ -151,6 +151,7 @@ HOME: dict[str, tuple[tuple[str, ...], str]] = {
     "faiss": (("app.adapters.faiss_",), "one brand, one adapter"),
     "onnxruntime": (("app.adapters.onnx_", "models"), "one brand, one adapter; training checks its exports with it"),
     "PIL": (("app.adapters.pillow_", "models"), "one brand, one adapter; training augments with it"),
+    "cv2": (("app.adapters.opencv_",), "one brand, one adapter"),
     "imagehash": (("app.adapters.pillow_",), "a hash is computed from what Pillow decoded"),
     "pillow_heif": (("app.adapters.pillow_",), "one brand, one adapter"),
     "pymilvus": (("app.adapters.milvus_",), "one brand, one adapter"),

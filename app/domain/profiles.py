@@ -82,6 +82,20 @@ class Spread(Stage):
 
 
 @dataclass(frozen=True, slots=True)
+class Verify(Stage):
+    """Local features of the best ``shortlist`` answers, beside the likeness of whole photographs.
+
+    ``whole`` and ``parts`` are intercept and slope of a logistic curve over likeness and log(1 + agreeing features);
+    ``share`` is the weight of the second. It reads photographs, which only a match has at hand.
+    """
+
+    shortlist: int = 25
+    whole: tuple[float, float] = (-5.0, 8.0)
+    parts: tuple[float, float] = (-3.0, 1.2)
+    share: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Stages in the order in which they run; without a stage candidates are ordered by their fused cosine."""
 
@@ -104,14 +118,18 @@ COSINE = Profile("cosine")
 CONTEST = Profile("contest", (Augment(), Expand()))
 REVIEW = Profile("review", (Bridge(), Fold(), Spread()))
 
+VERIFIED = Profile("verified", (Bridge(), Fold(), Spread(), Verify()))
+
 PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in (COSINE, CONTEST, REVIEW)})
+# A match knows one more: an evaluation and a calibration rank stored vectors and have no photographs at hand.
+MATCHING: Mapping[str, Profile] = MappingProxyType({**PROFILES, VERIFIED.name: VERIFIED})
 
 
-def profile_named(name: str) -> Profile:
+def profile_named(name: str, known: Mapping[str, Profile] = PROFILES) -> Profile:
     """The profile of this name; raises InvalidInput listing those that there are."""
-    if name not in PROFILES:
-        raise InvalidInput(f"there is no ranking profile {name!r}; there are {', '.join(PROFILES)}")
-    return PROFILES[name]
+    if name not in known:
+        raise InvalidInput(f"there is no ranking profile {name!r}; there are {', '.join(known)}")
+    return known[name]
 
 
 def _plain(value: Setting | tuple[float, ...]) -> Setting:

@@ -9,16 +9,18 @@ from app.domain import folding, ranking
 from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble
+from app.domain.marks import verified
 from app.domain.odds import Odds, odds
 from app.domain.partition import Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
-from app.domain.profiles import Profile
+from app.domain.profiles import Profile, Verify
 from app.domain.question import GroupBy, MatchRequest
 from app.domain.ranking import Answers
 from app.domain.trials import SHORTLIST, Listed
 from app.services.asking import Asking, Query
 from app.services.rank import comparable, current_snapshot, listed_together
+from app.services.vet import Vet
 from app.telemetry import Stopwatch
 
 # So many of the annotations that are folded into a candidate are named; the others are counted.
@@ -98,6 +100,7 @@ class Match:
     images: Images
     embedder: Embedder
     index: VectorIndex
+    vet: Vet
     calibrations: Sequence[KnownCalibrations] = ()
 
     def __call__(self, request: MatchRequest) -> MatchResult:
@@ -123,6 +126,9 @@ class Match:
             if not len(gone):
                 break
             selection = selection.without(snapshot.gallery.rows_of(gone), "removed_since")
+        if (stage := request.profile.stage(Verify)) is not None:
+            found = self._verified(request, found, known, stage)
+            watch.lap("verify")
         candidates = _candidates(request, query, found, known, said)
         watch.lap("look_up")
         receipt = _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds)
@@ -159,6 +165,13 @@ class Match:
             if len(found.annotations) >= limit or k >= selection.size:
                 return found.first(limit)
             k = min(k * 8, selection.size)
+
+    def _verified(
+        self, request: MatchRequest, found: Answers, known: Mapping[int, Annotation], stage: Verify
+    ) -> Answers:
+        shown = [known[number] for number in found.first(stage.shortlist).annotations.tolist()]
+        asked = [self.catalogue.annotation(number) for number in request.annotation_ids]
+        return verified(found, self.vet(request.photographs, asked, shown), stage)
 
     def _odds(
         self,

@@ -13,7 +13,7 @@ from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput
 from app.domain.formats import SheetFormat
 from app.domain.partition import Scope
-from app.domain.profiles import PROFILES, REVIEW
+from app.domain.profiles import MATCHING, REVIEW
 from app.domain.question import MAX_CANDIDATES, MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 
 LARGEST_ID = 2**63 - 1
@@ -35,8 +35,8 @@ def _printable(name: str) -> str:
 
 
 def _profile(name: str) -> str:
-    if name not in PROFILES:
-        raise ValueError(f"there is no such profile; there are {', '.join(PROFILES)}")
+    if name not in MATCHING:
+        raise ValueError(f"there is no such profile; there are {', '.join(MATCHING)}")
     return name
 
 
@@ -101,7 +101,7 @@ class MatchForm(Form):
             without_own_encounter=self.exclude_own_encounter,
             limit=self.limit,
             group_by=self.group_by,
-            profile=PROFILES[self.profile],
+            profile=MATCHING[self.profile],
         )
 
 
