@@ -1,13 +1,14 @@
 """What each ranking stage gains and costs on scenarios in the contest's format, over stored vectors, as Markdown.
 
-Usage: python -m benchmarks.ranking DATA SCENARIOS [--only scenario09 scenario10] [--profiles cosine contest]
+Usage: python -m benchmarks.ranking DATA SCENARIOS [--only scenario09 scenario10] [--parts stages marks]
+       [--profiles cosine contest]
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,8 @@ import numpy as np
 from app.adapters.csv_scenarios import CsvScenarios
 from app.bootstrap import bootstrap
 from app.config import read_settings
-from app.domain import measures, ranking
-from app.domain.ensemble import Ensemble
+from app.domain import measures
 from app.domain.measures import Score
-from app.domain.partition import VIEWPOINTS, Mask
-from app.domain.ports import Snapshot
 from app.domain.profiles import (
     CONTEST,
     COSINE,
@@ -33,8 +31,10 @@ from app.domain.profiles import (
     Spread,
     Vouch,
 )
-from app.domain.scenario import MAX_ROWS, Prediction, Scenario, ScenarioPack, Truth
-from app.services.rank import Questions, current_snapshot, listed
+from app.domain.scenario import Prediction, Scenario, ScenarioPack, Truth
+from app.services.rank import current_snapshot
+from benchmarks.animals import by_individual, marks, together
+from benchmarks.stored import Stored
 
 PROFILES = (
     COSINE,
@@ -49,6 +49,7 @@ PROFILES = (
     CONTEST,
     REVIEW,
 )
+PARTS = ("stages", "bridges", "individuals", "together", "marks")
 BRIDGED = (Profile("direct", ()), Profile("bridged", (Bridge(),)))
 
 
@@ -57,6 +58,7 @@ def main() -> None:
     arguments.add_argument("data", type=Path)
     arguments.add_argument("scenarios", type=Path)
     arguments.add_argument("--only", nargs="*", default=[], help="scenarios by id; all by default")
+    arguments.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS, help="tables; all by default")
     arguments.add_argument("--profiles", nargs="*", default=[], help="rows of the first table; all by default")
     given = arguments.parse_args()
     services = bootstrap(read_settings(data=given.data))
@@ -66,58 +68,21 @@ def main() -> None:
     match = services.match
     snapshot = current_snapshot(match.index, match.embedder)
     names = {query.image_id for s in scenarios for query in s.queries} | {n for s in scenarios for n in s.gallery}
-    stored = _Stored(snapshot, match.embedder.ensemble, match.catalogue.annotation_ids(names))
+    stored = Stored(snapshot, match.embedder.ensemble, match.catalogue.annotation_ids(names))
     print(f"Ensemble {stored.ensemble.name} {stored.ensemble.version}, {len(snapshot.gallery)} annotations.\n")
-    _stages(stored, pack, scenarios, [p for p in PROFILES if not given.profiles or p.name in given.profiles])
-    _bridges(stored, pack, scenarios)
+    if "stages" in given.parts:
+        _stages(stored, pack, scenarios, [p for p in PROFILES if not given.profiles or p.name in given.profiles])
+    if "bridges" in given.parts:
+        _bridges(stored, pack, scenarios)
+    if "individuals" in given.parts:
+        by_individual(stored, scenarios)
+    if "together" in given.parts:
+        together(stored, scenarios)
+    if "marks" in given.parts:
+        marks(stored, scenarios, match)
 
 
-class _Stored:
-    """Vectors of one generation, asked by the image ids of a pack."""
-
-    def __init__(self, snapshot: Snapshot, ensemble: Ensemble, ids: Mapping[str, int]) -> None:
-        self.snapshot, self.ensemble, self.ids = snapshot, ensemble, ids
-        self._names = {number: name for name, number in ids.items()}
-
-    def predictions(self, scenario: Scenario, profile: Profile, kept: str = "") -> Iterator[Prediction]:
-        """At most 20 rows a query. ``kept`` lets bridges lie anywhere: in "any" or only in "other" encounters."""
-        columns = self.snapshot.gallery
-        mask = np.isin(columns.annotation, [self.ids[name] for name in scenario.gallery])
-        asked = np.array([self.ids[query.image_id] for query in scenario.queries], np.int64)
-        rows = columns.rows_of(asked)
-        for position in np.unique(columns.viewpoint[rows]):
-            places = np.flatnonzero(columns.viewpoint[rows] == position)
-            # Bridges in other encounters are others for each query, which is then asked alone.
-            for some in np.split(places, len(places)) if kept == "other" else [places]:
-                through = self._through(rows[some[0]], kept) if kept else None
-                yield from self._asked(scenario, some, asked[some], mask, through, profile)
-
-    def _through(self, row: int, kept: str) -> Mask:
-        columns = self.snapshot.gallery
-        return columns.encounter != columns.encounter[row] if kept == "other" else np.ones(len(columns), np.bool_)
-
-    def _asked(
-        self,
-        scenario: Scenario,
-        places: np.ndarray,
-        asked: np.ndarray,
-        mask: Mask,
-        through: Mask | None,
-        profile: Profile,
-    ) -> Iterator[Prediction]:
-        rows = self.snapshot.gallery.rows_of(asked)
-        viewpoint = VIEWPOINTS[self.snapshot.gallery.viewpoint[rows[0]]]
-        spaces = [space.name for space in self.ensemble.spaces if viewpoint in space.viewpoints]
-        vectors = {space: self.snapshot.vectors(space, asked) for space in spaces}
-        questions = Questions(viewpoint, vectors, self.snapshot.gallery.image[rows], through)
-        answers = listed(self.snapshot, self.ensemble, questions, mask, MAX_ROWS, profile)
-        for place, answer in zip(places.tolist(), answers, strict=True):
-            best = answer.first(MAX_ROWS)
-            for one, score in zip(best.annotations.tolist(), ranking.score_of(best.likeness).tolist(), strict=True):
-                yield Prediction(scenario.queries[place].query_id, self._names[one], score)
-
-
-def _stages(stored: _Stored, pack: ScenarioPack, scenarios: Sequence[Scenario], profiles: Sequence[Profile]) -> None:
+def _stages(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario], profiles: Sequence[Profile]) -> None:
     numbers = [scenario.scenario_id.removeprefix("scenario") for scenario in scenarios]
     tables: dict[str, list[str]] = {"mAP@20": [], "in 20": [], "other mAP@20": [], "other in 20": []}
     for profile in profiles:
@@ -140,7 +105,7 @@ def _scores(scenarios: Sequence[Scenario], rows: Sequence[Prediction], truth: Tr
     return [measures.score([scenario], rows, truth) for scenario in scenarios]
 
 
-def _bridges(stored: _Stored, pack: ScenarioPack, scenarios: Sequence[Scenario]) -> None:
+def _bridges(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario]) -> None:
     print("| bridges | scenario | mAP@20 | in 20 |\n|---|---|---|---|")
     views = stored.snapshot.gallery.viewpoint
     for scenario in scenarios:

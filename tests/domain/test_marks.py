@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.domain.marks import fused, verified
+from app.domain.marks import fit_logistic, fused, verified
 from app.domain.profiles import Verify
 from app.domain.ranking import Answers
 
@@ -45,3 +45,14 @@ def test_an_empty_shortlist_is_left_alone(count):
     """Nothing to verify is nothing to move."""
     found = verified(answers(*[0.5, 0.4][:count]), np.zeros(0, np.int64), Verify())
     assert found.annotations.tolist() == [1, 2][:count]
+
+
+def test_a_logistic_curve_is_found_again():
+    """Fitted to draws from a known curve it comes near to it; apart from each other, both kinds still give a curve."""
+    random = np.random.default_rng(0)
+    values = random.uniform(-1, 1, 20_000)
+    right = random.random(20_000) < 1 / (1 + np.exp(1.5 - 4 * values))
+    assert fit_logistic(values, right) == pytest.approx((-1.5, 4.0), abs=0.15)
+    intercept, slope = fit_logistic(np.array([0.0, 0.1, 0.9, 1.0]), np.array([False, False, True, True]))
+    assert np.isfinite(intercept)
+    assert slope > 1
