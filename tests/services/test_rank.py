@@ -7,7 +7,7 @@ from app.domain.catalogue import Viewpoint
 from app.domain.errors import IndexUnavailable
 from app.domain.partition import VIEWPOINTS, Selection
 from app.domain.profiles import PROFILES, Augment, Bridge, Expand, Profile, Reciprocal, Spread, Vouch
-from app.services.rank import comparable, current_snapshot, rank
+from app.services.rank import Questions, comparable, current_snapshot, listed_together, rank
 from tests.fakes import World, one_space, photo, sighting, two_spaces
 
 SIDES = [Viewpoint.TOP, Viewpoint.LEFT, Viewpoint.RIGHT, Viewpoint.TOP]
@@ -162,6 +162,11 @@ def test_folding_searches_deeper_until_there_are_enough():
     everything = np.ones(len(snapshot.gallery), np.bool_)
     found = rank(snapshot, ensemble, Viewpoint.TOP, query, everything, 9, PROFILES["review"])
     assert (found.annotations[0] > 0).all()
+    together = listed_together(
+        snapshot, ensemble, [Questions(Viewpoint.TOP, query)], everything, 9, PROFILES["review"]
+    ).first(9)
+    assert together.annotations.tolist() == found.annotations[0].tolist()
+    assert together.likeness.astype(np.float32).tolist() == found.cosines[0].tolist()
 
 
 def test_a_query_of_an_unknown_view_has_no_bridge(crowd):
