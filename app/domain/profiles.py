@@ -90,9 +90,9 @@ class Verify(Stage):
     """
 
     shortlist: int = 25
-    whole: tuple[float, float] = (-4.6, 7.3)
-    parts: tuple[float, float] = (-2.2, 0.83)
-    share: float = 0.7
+    whole: tuple[float, float] = (-5.9, 8.0)
+    parts: tuple[float, float] = (-3.1, 0.57)
+    share: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
