@@ -51,7 +51,9 @@ def imported(survey) -> Path:
 
 def test_an_import_is_tried_made_and_made_again(survey, tmp_path):
     """A dry run writes nothing, an import every row, the same import again adds none."""
-    assert json.loads(run("import", survey, "--dry-run", "--json")) == {"rows": PHOTOGRAPHS, "faults": 0}
+    tried = json.loads(run("import", survey, "--dry-run", "--json"))
+    assert (tried["rows"], tried["new"], tried["unchanged"], tried["refused"]) == (PHOTOGRAPHS, PHOTOGRAPHS, 0, [])
+    assert "no fault: 64 new, 0 unchanged, 0 would be refused" in run("import", survey, "--dry-run")
     assert not list((tmp_path / "data" / "originals").glob("**/*.jpg"))
     first = json.loads(run("import", survey, "--json"))
     assert (first["state"], first["rows"]) == ("done", {"indexed": PHOTOGRAPHS})
@@ -201,26 +203,34 @@ def test_a_photograph_that_breaks_later_is_refused_with_its_row(survey):
 
 
 def test_the_image_limit_holds_for_imports(survey, monkeypatch):
-    """A photograph larger than the setting is a fault of its row."""
-    largest = max(path.stat().st_size for path in (survey / "images").iterdir())
-    monkeypatch.setenv("RESIGHT_MAX_IMAGE_BYTES", str(largest - 1))
-    problem = json.loads(run("import", survey, "--json", code=2))
-    assert f"more than {largest - 1} bytes" in problem["faults"][0]["reason"]
+    """A photograph larger than the setting refuses its own row, with the limit; a dry run tells it beforehand."""
+    sizes = {path.name: path.stat().st_size for path in (survey / "images").iterdir()}
+    limit = max(sizes.values()) - 1
+    expected = {name for name, size in sizes.items() if size > limit}
+    monkeypatch.setenv("RESIGHT_MAX_IMAGE_BYTES", str(limit))
+    tried = json.loads(run("import", survey, "--dry-run", "--json"))
+    assert {f"{row['source_id']}.jpg" for row in tried["refused"]} == expected
+    report = json.loads(run("import", survey, "--json"))
+    assert report["rows"] == {"indexed": PHOTOGRAPHS - len(expected), "refused": len(expected)}
+    assert {f"{source_id}.jpg" for _, source_id, _ in report["refused"]} == expected
+    for reason in (tried["refused"][0]["reason"], report["refused"][0][2]):
+        assert f"more than {limit} bytes" in reason
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "sentence"),
+    ("command", "name", "value", "sentence"),
     [
-        ("PORT", "no", "RESIGHT_PORT: Input should be a valid integer"),
-        ("LOG_LEVEL", "LOUD", "RESIGHT_LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
-        ("ENSEMBLE", "nonesuch", "unknown_ensemble: 'nonesuch' is neither a folder nor a released ensemble"),
-        ("DATA", "/dev/null/data", "resight: /dev/null/data: Not a directory"),
+        ("verify", "PORT", "no", "RESIGHT_PORT: Input should be a valid integer"),
+        ("verify", "LOG_LEVEL", "LOUD", "RESIGHT_LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("reindex", "ENSEMBLE", "nonesuch", "unknown_ensemble: 'nonesuch' is neither a folder nor a released ensemble"),
+        ("reindex", "DATA", "/dev/null/data", "resight: /dev/null/data: Not a directory"),
+        ("verify", "DATA", "/dev/null/data", "invalid_input: there is no catalogue in the data folder /dev/null/data"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_told_in_a_sentence(monkeypatch, name, value, sentence):
+def test_a_setting_that_cannot_be_used_is_told_in_a_sentence(monkeypatch, command, name, value, sentence):
     """Exit 2, the name as the person wrote it, and no traceback."""
     monkeypatch.setenv(f"RESIGHT_{name}", value)
-    told = CliRunner().invoke(app, ["verify"])
+    told = CliRunner().invoke(app, [command])
     assert told.exit_code == 2
     assert sentence in told.stderr
     assert "Traceback" not in told.stderr

@@ -26,7 +26,8 @@ def test_the_demo_asks_for_another_encounter_and_ends(survey, tmp_path):
         assert shown.returncode == 0, shown.stderr
         asked = re.search(r"Who is this\? (\S+), its own encounter left out \(the truth: (\S+)\)", shown.stdout)
         assert asked
-        assert re.search(rf"^ *\d+ +0\.\d+ +{asked[2]} ", shown.stdout, re.MULTILINE)
+        # Rank, no probability without a calibration, score, individual.
+        assert re.search(rf"^ *\d+ +- +0\.\d+ +{asked[2]} ", shown.stdout, re.MULTILINE)
         assert "(same file)" not in shown.stdout
         process = Path(f"/proc/{json.loads(mark.read_text())['pid']}")
         assert process.exists()
