@@ -21,6 +21,7 @@ TAGS = [
     {"name": "imports", "description": "Bring photographs with their sheet into the catalogue."},
     {"name": "jobs", "description": "Follow, pause, resume and cancel what runs beside the requests."},
     {"name": "evaluations", "description": "Measure the ranking on scenarios in the contest's format."},
+    {"name": "calibrations", "description": "How honest the probabilities are, and how far to look."},
     {"name": "operations", "description": "Liveness, readiness, metrics, version."},
 ]
 

@@ -49,10 +49,31 @@ CALLS = {
     ("GET", "/individuals"): ("/individuals", {}),
     ("GET", "/individuals/{name}"): ("/individuals/whale1", {}),
     ("GET", "/annotations/{annotation_id}"): ("/annotations/1", {}),
+    ("PATCH", "/annotations/{annotation_id}"): ("/annotations/1", {"json": {"revision": 0, "viewpoint": "left"}}),
+    ("DELETE", "/annotations/{annotation_id}"): ("/annotations/1?revision=0", {}),
+    ("POST", "/annotations/{annotation_id}/restore"): ("/annotations/1/restore", {"json": {"revision": 0}}),
+    ("GET", "/annotations/{annotation_id}/history"): ("/annotations/1/history", {}),
     ("GET", "/annotations/{annotation_id}/thumbnail"): ("/annotations/1/thumbnail", {}),
     ("GET", "/images/{sha256}"): ("/images/" + "0" * 64, {}),
     ("POST", "/imports"): ("/imports", {"data": {"folder": "survey"}}),
     ("GET", "/imports/{import_id}"): ("/imports/1", {}),
+    ("POST", "/uploads"): ("/uploads", {}),
+    ("GET", "/uploads/{upload_id}"): ("/uploads/s1", {}),
+    ("DELETE", "/uploads/{upload_id}"): ("/uploads/s1", {}),
+    ("PUT", "/uploads/{upload_id}/sheet"): ("/uploads/s1/sheet", {"content": b"x"}),
+    ("PUT", "/uploads/{upload_id}/photographs/{path}"): ("/uploads/s1/photographs/a.jpg", {"content": b"x"}),
+    ("POST", "/uploads/{upload_id}/commit"): ("/uploads/s1/commit", {}),
+    ("GET", "/jobs"): ("/jobs", {}),
+    ("GET", "/jobs/{job_id}"): ("/jobs/j1", {}),
+    ("GET", "/jobs/{job_id}/events"): ("/jobs/j1/events", {}),
+    ("POST", "/jobs/{job_id}/pause"): ("/jobs/j1/pause", {}),
+    ("POST", "/jobs/{job_id}/resume"): ("/jobs/j1/resume", {}),
+    ("POST", "/jobs/{job_id}/cancel"): ("/jobs/j1/cancel", {}),
+    ("GET", "/evaluations"): ("/evaluations", {}),
+    ("POST", "/evaluations"): ("/evaluations", {"files": {"archive": ("pack.zip", b"x")}}),
+    ("GET", "/evaluations/{evaluation_id}"): ("/evaluations/e1", {}),
+    ("GET", "/evaluations/{evaluation_id}/{document}"): ("/evaluations/e1/report.html", {}),
+    ("GET", "/calibrations/current"): ("/calibrations/current", {}),
     ("GET", "/readyz"): ("/readyz", {}),
     ("GET", "/version"): ("/version", {}),
 }
@@ -64,17 +85,19 @@ PAGES = {("GET", "/"), ("POST", "/")}
 
 @pytest.fixture
 def broken(world, monkeypatch):
-    """Let every catalogue, ensemble and sheet call raise one error."""
+    """Let every call of a port that a route asks first raise one error."""
 
     def break_with(error: Exception) -> None:
         def fail(*_args, **_kwargs):
             raise error
 
-        for name in [name for name in dir(world.catalogue) if not name.startswith("_")]:
-            monkeypatch.setattr(world.catalogue, name, fail)
-        for name in ("open",):
-            monkeypatch.setattr(type(world.sheets), name, fail)
+        for port in (world.catalogue, world.jobs, world.runs, world.sources, world.sessions):
+            for name in [name for name in dir(port) if not name.startswith("_") and callable(getattr(port, name))]:
+                monkeypatch.setattr(port, name, fail)
+        monkeypatch.setattr(type(world.sheets), "open", fail)
         monkeypatch.setattr(type(world.embedder), "ensemble", property(fail))
+        # The service itself must still be able to end.
+        monkeypatch.setattr(world.jobs, "close", lambda: None)
 
     return break_with
 
@@ -138,7 +161,7 @@ def test_an_unusable_field_is_named_without_its_value(client):
     """The value may be anything, so it is not repeated."""
     answer = client.post("/match", data={"annotation_id": "<script>", "viewpoint": "\x1b[31m"})
     assert_problem(answer, 422, "invalid_input")
-    assert {fault["field"] for fault in answer.json()["errors"]} == {"annotation_id", "viewpoint"}
+    assert {fault["field"] for fault in answer.json()["errors"]} == {"annotation_id.0", "viewpoint.0"}
     assert "script" not in answer.text
 
 

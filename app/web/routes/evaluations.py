@@ -93,7 +93,10 @@ def evaluation(evaluation_id: _ID, services: TheServices) -> EvaluationAnswer:
     "/evaluations/{evaluation_id}/{document}",
     summary="A document of an evaluation",
     response_class=Response,
-    responses=declare(errors.UnknownEvaluation, errors.Conflict, errors.Unavailable),
+    responses={
+        200: {"description": "The document", "content": {media.partition(";")[0]: {} for media in _MEDIA.values()}},
+        **declare(errors.UnknownEvaluation, errors.Conflict, errors.Unavailable),
+    },
 )
 def document(evaluation_id: _ID, document: Document, services: TheServices) -> Response:
     """`predictions.csv` in the contest's format, `scores.json` with every query, `report.html` for people."""
