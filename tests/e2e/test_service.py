@@ -28,7 +28,8 @@ def service(settings: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(services, settings), raise_server_exceptions=False) as client:
         until(lambda: client.get("/readyz").status_code == 200)
         yield client
-    services.browse.catalogue.close()
+    for port in (services.browse.catalogue, services.calibrate.calibrations):
+        port.close()
 
 
 def until(holds: Callable[[], bool]) -> None:
