@@ -25,6 +25,8 @@ from app.services.shortlist import Ground, grounds
 # So many rows of each ground are scored exactly and re-ranked; more where more are asked for, or where folding takes
 # so many away that too few are left.
 _SHORTLIST, _DEEPER = 200, 5
+# Neighbours of the answers to so many queries are looked for at once.
+_TOGETHER = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +34,8 @@ class Questions:
     """n queries of one viewpoint: unit vectors (n, d) by space name.
 
     ``own`` is the image key of each query's own photograph, which is no part of its gallery (None or NOBODY: none).
-    ``through`` marks the gallery rows that may be bridges; None for those that are searched.
+    ``through`` marks the gallery rows that may be bridges, None for none. Where rows of the query's own view are
+    searched, they are answers themselves, and nothing is bridged.
     """
 
     viewpoint: Viewpoint
@@ -126,11 +129,13 @@ def _prepared(snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask
     pictures = np.full(len(next(iter(vectors.values()), ())), NOBODY) if questions.own is None else questions.own
     passed = [gallery.annotation[(gallery.image == picture) & (picture != NOBODY)] for picture in pictures.tolist()]
     spots = tuple(grounds(snapshot, ensemble, viewpoint, mask, vectors))
-    other = gallery.viewpoint != VIEWPOINTS.index(viewpoint)
-    asked = _Asked(gallery, profile, other, spots, tuple(ground.join(vectors) for ground in spots), passed)
-    if profile.stage(Bridge) and viewpoint is not Viewpoint.UNKNOWN and (mask & other).any():
-        same = (mask if questions.through is None else questions.through) & ~other
-        asked = asked.bridged(list(grounds(snapshot, ensemble, viewpoint, same, vectors)), vectors)
+    own_view = gallery.viewpoint == VIEWPOINTS.index(viewpoint)
+    asked = _Asked(gallery, profile, spots, tuple(ground.join(vectors) for ground in spots), passed)
+    # Where the query's own view is searched too, the photograph that would be the bridge is a better answer itself.
+    stage, through = profile.stage(Bridge), questions.through
+    if stage and through is not None and viewpoint is not Viewpoint.UNKNOWN and not (mask & own_view).any():
+        same = list(grounds(snapshot, ensemble, viewpoint, through & own_view, vectors))
+        asked = asked.bridged(same, vectors, stage)
     return asked
 
 
@@ -138,21 +143,19 @@ def _prepared(snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask
 class _Asked:
     """Queries of one viewpoint and what they are searched in; ``queries`` are joined vectors, one array a ground.
 
-    ``other`` marks gallery rows of another view, ``passed`` holds the annotations of each query's own photograph.
+    ``passed`` holds the annotations of each query's own photograph.
     """
 
     gallery: Gallery
     profile: Profile
-    other: Mask
     grounds: tuple[Ground, ...]
     queries: tuple[Float32, ...]
     passed: list[Int64]
     bridges: tuple[Bridges, ...] = ()
 
-    def bridged(self, same: list[Ground], vectors: Mapping[str, Float32]) -> _Asked:
+    def bridged(self, same: list[Ground], vectors: Mapping[str, Float32], stage: Bridge) -> _Asked:
         """The same queries with their bridges among the rows that show their own view (one ground, or none)."""
-        stage = self.profile.stage(Bridge)
-        if not stage or not same:
+        if not same:
             return self
         (ground,) = same
         joined, found = ground.join(vectors), []
@@ -163,8 +166,19 @@ class _Asked:
 
     def answers(self, rows: list[int], depth: int) -> list[Answers]:
         """Everything found for these queries, ``depth`` rows of each ground, best first and folded."""
-        proposed = self.proposed(rows, depth)
-        return [self.folded(self.scored(row, ids)) for row, ids in zip(rows, proposed, strict=True)]
+        proposed, found = self.proposed(rows, depth), list[Answers]()
+        for start in range(0, len(rows), _TOGETHER):
+            part = proposed[start : start + _TOGETHER]
+            self._surveyed(np.unique(np.concatenate(part)))
+            found += [self.folded(self.scored(row, ids)) for row, ids in zip(rows[start:], part, strict=False)]
+        return found
+
+    def _surveyed(self, ids: Int64) -> None:
+        """Survey what several queries will look at in one go, where the profile augments."""
+        if stage := self.profile.stage(Augment):
+            at = self.gallery.rows_of(ids)
+            for ground in self.grounds:
+                ground.survey(ids[ground.mask[at]], stage)
 
     def proposed(self, rows: list[int], depth: int) -> list[Int64]:
         """For each of these queries the annotations to be scored, ascending: ``depth`` rows of each ground."""
@@ -191,15 +205,13 @@ class _Asked:
         likenesses = reranked(query, vectors, self.profile)
         via = np.full(len(ids), -1, np.int64)
         if bridge and self.bridges:
-            at = self.gallery.rows_of(ids)
-            far = np.flatnonzero(self.other[at])
-            individuals = self.gallery.individual[at[far]]
-            likenesses[far], via[far] = bridging.carry(likenesses[far], individuals, self.bridges[row], bridge)
+            individuals = self.gallery.individual[self.gallery.rows_of(ids)]
+            likenesses, via = bridging.carry(likenesses, individuals, self.bridges[row], bridge)
         return Answers(ids, likenesses, via)
 
     def _reached(self, ground: Ground, row: int) -> Int64:
-        """Annotations of another view whose individual has a bridge; the query's own photograph is none."""
-        rows = ground.mask & self.other & np.isin(self.gallery.individual, self.bridges[row].individual)
+        """Annotations whose individual has a bridge; the query's own photograph is none."""
+        rows = ground.mask & np.isin(self.gallery.individual, self.bridges[row].individual)
         return np.setdiff1d(self.gallery.annotation[rows], self.passed[row])
 
     def folded(self, found: Answers) -> Answers:

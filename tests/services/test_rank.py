@@ -7,7 +7,9 @@ from app.domain.catalogue import Viewpoint
 from app.domain.errors import IndexUnavailable
 from app.domain.partition import VIEWPOINTS, Selection
 from app.domain.profiles import PROFILES, Augment, Bridge, Expand, Profile, Reciprocal, Spread, Vouch
-from app.services.rank import Questions, comparable, current_snapshot, listed_together, rank
+from app.services import rank as rank_service
+from app.services import shortlist
+from app.services.rank import Questions, comparable, current_snapshot, listed, listed_together, rank
 from tests.fakes import World, one_space, photo, sighting, two_spaces
 
 SIDES = [Viewpoint.TOP, Viewpoint.LEFT, Viewpoint.RIGHT, Viewpoint.TOP]
@@ -169,11 +171,78 @@ def test_folding_searches_deeper_until_there_are_enough():
     assert together.likeness.astype(np.float32).tolist() == found.cosines[0].tolist()
 
 
-def test_a_query_of_an_unknown_view_has_no_bridge(crowd):
-    """Bridges lead from the query's own view; where it is not known, or no such view is there, nothing is raised."""
+@pytest.fixture
+def sides(crowd) -> tuple:
+    """The crowd's snapshot, its ensemble, the vectors asked about, and which rows show the top."""
     world, vectors, _ = crowd
+    snapshot = world.index.current()
+    top = snapshot.gallery.viewpoint == VIEWPOINTS.index(Viewpoint.TOP)
+    return snapshot, world.embedder.ensemble, vectors, top
+
+
+def test_bridges_need_a_view_and_photographs_of_it(sides):
+    """Where the query's view is not known, or none may be gone through, nothing is raised."""
+    snapshot, ensemble, vectors, top = sides
+    for viewpoint, through in ((Viewpoint.UNKNOWN, top), (Viewpoint.TOP, None), (Viewpoint.TOP, ~top)):
+        found = listed(snapshot, ensemble, Questions(viewpoint, vectors, through=through), ~top, 5, ALL_STAGES)
+        assert all((one.bridges == -1).all() for one in found)
+
+
+def test_a_search_that_includes_the_own_view_bridges_nothing(sides):
+    """No photograph of another view passes the one that would vouch for it: the order is that without the stage."""
+    snapshot, ensemble, vectors, top = sides
+    asked = Questions(Viewpoint.TOP, vectors, through=np.ones_like(top))
+    without = Profile("without", tuple(stage for stage in ALL_STAGES.stages if not isinstance(stage, Bridge)))
+    for mask in (np.ones_like(top), top, ~top | (np.cumsum(top) == 1)):
+        found, plain = (listed(snapshot, ensemble, asked, mask, 5, one) for one in (ALL_STAGES, without))
+        assert [one.annotations.tolist() for one in found] == [one.annotations.tolist() for one in plain]
+        assert all((one.bridges == -1).all() for one in found)
+
+
+def test_a_bridged_answer_depends_on_no_other_query(sides):
+    """Asked for another view alone, each query gets its own bridges, to the last bit, also when it is asked alone."""
+    snapshot, ensemble, vectors, top = sides
+
+    def told(rows):
+        asked = Questions(Viewpoint.TOP, {name: part[rows] for name, part in vectors.items()}, through=top)
+        found = listed(snapshot, ensemble, asked, ~top, 12, ALL_STAGES)
+        return [(one.annotations.tobytes(), one.likeness.tobytes(), one.bridges.tobytes()) for one in found]
+
+    together = told(np.arange(20))
+    assert any(np.frombuffer(bridges, np.int64).max() >= 0 for _, _, bridges in together)
+    for rows in (np.array([5, 17, 2]), *np.arange(20)[:, None]):
+        assert told(rows) == [together[row] for row in rows]
+
+
+def test_a_ground_that_forgets_gives_the_same_answers(crowd, monkeypatch):
+    """What is remembered of neighbours is bounded, and surveyed again where it was forgotten."""
+    world, vectors, asked = crowd
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
-    lateral = snapshot.gallery.viewpoint != VIEWPOINTS.index(Viewpoint.TOP)
-    for viewpoint in (Viewpoint.UNKNOWN, Viewpoint.TOP):
-        found = rank(snapshot, ensemble, viewpoint, vectors, lateral, 5, ALL_STAGES)
-        assert (found.bridges == -1).all()
+    own = snapshot.gallery.image[snapshot.gallery.rows_of(asked)]
+    everything = np.ones(len(snapshot.gallery), np.bool_)
+    arguments = (snapshot, ensemble, Viewpoint.TOP, vectors, everything, 20, ALL_STAGES, own)
+    roomy = rank(*arguments)
+    monkeypatch.setattr(shortlist, "_KEPT", 60)
+    monkeypatch.setattr(shortlist, "_BLOCK", 7)
+    monkeypatch.setattr(rank_service, "_TOGETHER", 3)
+    narrow = rank(*arguments)
+    assert narrow.annotations.tolist() == roomy.annotations.tolist()
+    assert narrow.cosines.tolist() == roomy.cosines.tolist()
+
+
+def test_neighbours_of_many_answers_are_looked_for_at_once(crowd, monkeypatch):
+    """Twenty queries survey their shortlists in one search, not in one each: small searches are slow ones."""
+    world, vectors, _ = crowd
+    snapshot = world.index.current()
+    sizes, search = [], type(snapshot).search
+
+    def counted(self, space, queries, mask, k):
+        sizes.append(len(queries))
+        return search(self, space, queries, mask, k)
+
+    monkeypatch.setattr(type(snapshot), "search", counted)
+    few = np.arange(len(snapshot.gallery)) < 60
+    monkeypatch.setattr(rank_service, "_SHORTLIST", 5)
+    rank(snapshot, world.embedder.ensemble, Viewpoint.TOP, vectors, few, 1, Profile("moved", (Augment(3),)))
+    assert sizes[0] == 20
+    assert len(sizes) == 2
