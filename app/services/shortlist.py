@@ -18,6 +18,9 @@ from app.domain.rerank import augment, likeness
 # Searched deeper than asked: the query's own photograph is passed over, and answers whose cosines differ by a rounding
 # are sorted out by their exact ones. The number is fixed, so that no query depends on what is asked beside it.
 _SPARE = 16
+# So many annotations are surveyed at once, which bounds the numbers in flight, and so many are remembered: a gallery of
+# any size costs a bounded memory, and one that fits is surveyed once.
+_BLOCK, _KEPT = 256, 65536
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,7 @@ class Ground:
     mask: Mask
     _near: dict[int, Int64] = field(default_factory=dict)
     _moved: dict[int, Float32] = field(default_factory=dict)
+    _movers: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def join(self, vectors: Mapping[str, Float32]) -> Float32:
         """Joined vectors (n, d) from vectors by space."""
@@ -58,37 +62,52 @@ class Ground:
 
         What does not depend on ``passed`` is computed once.
         """
-        self._survey(annotations, stage)
-        touched = [one for one in annotations.tolist() if np.isin(passed, self._near[one][: stage.neighbours]).any()]
-        out = (
-            np.stack([self._moved[one] for one in annotations.tolist()])
-            if len(annotations)
-            else self.vectors(annotations)
-        )
-        if touched:
-            out[np.isin(annotations, touched)] = self._augment(np.array(touched, np.int64), stage, passed)
+        if not len(annotations):
+            return self.vectors(annotations)
+        self.survey(annotations, stage)
+        out = np.stack([self._moved[one] for one in annotations.tolist()])
+        movers = [mover for one in passed.tolist() for mover in self._movers.get(one, ())]
+        touched = np.isin(annotations, np.array(movers, np.int64)) if movers else np.zeros(len(annotations), np.bool_)
+        if touched.any():
+            out[touched] = self._augment(annotations[touched], stage, passed)
         return out
+
+    def survey(self, annotations: Int64, stage: Augment) -> None:
+        """Find the nearest others of annotations, best first, ties by id, and move each towards its own.
+
+        Asked for many at once this is several times as quick. What is found is kept, up to a bound, as long as the
+        ground lasts: always with the same stage.
+        """
+        new = np.array([one for one in annotations.tolist() if one not in self._near], np.int64)
+        if len(new) and len(new) + len(self._near) > _KEPT:
+            self._near.clear()
+            self._moved.clear()
+            self._movers.clear()
+            new = np.unique(annotations)
+        for start in range(0, len(new), _BLOCK):
+            self._surveyed(new[start : start + _BLOCK], stage)
+
+    def _surveyed(self, new: Int64, stage: Augment) -> None:
+        vectors = self.vectors(new)
+        found = self.search(vectors, stage.neighbours + 1)
+        known = np.unique(np.concatenate(found))
+        around = self.vectors(known)
+        for one, vector, row in zip(new.tolist(), vectors, found, strict=True):
+            others = row[row != one]
+            order = np.lexsort((others, -likeness(vector, around[np.searchsorted(known, others)])))
+            self._near[one] = others[order]
+            for other in others[order][: stage.neighbours].tolist():
+                self._movers[other].append(one)
+        self._moved.update(zip(new.tolist(), self._augment(new, stage, np.zeros(0, np.int64)), strict=True))
 
     def _augment(self, annotations: Int64, stage: Augment, passed: Int64) -> Float32:
         chosen = np.full((len(annotations), stage.neighbours), -1, np.int64)
         for row, annotation in enumerate(annotations.tolist()):
             near = self._near[annotation]
-            near = near[~np.isin(near, passed)][: stage.neighbours]
+            near = (near[~np.isin(near, passed)] if len(passed) else near)[: stage.neighbours]
             chosen[row, : len(near)] = near
         known, at = np.unique(chosen, return_inverse=True)
         return augment(self.vectors(annotations), self.vectors(known)[at.reshape(chosen.shape)], stage)
-
-    def _survey(self, annotations: Int64, stage: Augment) -> None:
-        """Find the nearest others of annotations that were not asked about before, best first, ties by id."""
-        new = np.array([one for one in annotations.tolist() if one not in self._near], np.int64)
-        if not len(new):
-            return
-        vectors = self.vectors(new)
-        for one, vector, found in zip(new.tolist(), vectors, self.search(vectors, stage.neighbours + 1), strict=True):
-            others = found[found != one]
-            order = np.lexsort((others, -likeness(vector, self.vectors(others))))
-            self._near[one] = others[order]
-        self._moved.update(zip(new.tolist(), self._augment(new, stage, np.zeros(0, np.int64)), strict=True))
 
 
 def grounds(
