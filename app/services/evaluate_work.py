@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from app.domain.profiles import CONTEST, Profile, profile_named
 from app.domain.report import Calibration
 from app.domain.scenario import Prediction, ScenarioPack, Truth, by_query
 from app.domain.slices import Facts
+from app.services.evaluate_desk import Bench, Desk
 from app.services.evaluate_predict import predict
 from app.services.evaluate_report import Album, figures, report, shown
 from app.services.rank import current_snapshot
@@ -75,6 +76,7 @@ class EvaluationWork:
     reports: Reports
     release: str
     calibrations: Sequence[KnownCalibrations] = ()
+    _desk: Desk = field(default_factory=Desk, init=False, compare=False, repr=False)
 
     def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:  # noqa: ARG002 - what is on disk says what is left
         """Freeze, predict a scenario or finish, whichever is next.
@@ -83,7 +85,7 @@ class EvaluationWork:
         meanwhile, and Unavailable.
         """
         run_id = str(arguments["evaluation_id"])
-        pack = self.pack(run_id)
+        pack = self._desk.pack(run_id) or self._desk.open(run_id, self.pack(run_id))
         total = len(pack.scenarios) + 2
         done = self.done(run_id, total)
         if done == 0:
@@ -174,26 +176,37 @@ class EvaluationWork:
 
     def _predict(self, run_id: str, pack: ScenarioPack, number: int) -> None:
         """Rank one scenario in the frozen vectors; raises InvalidInput when the ensemble was changed meanwhile."""
-        pins, photographs, _ = self._pinned(run_id)
+        bench = self._bench(run_id)
+        pins, snapshot = bench.pins, bench.snapshot or self._thawed(run_id)
         if self.embedder.ensemble.manifest_sha256 != pins.manifest_sha256:
             raise InvalidInput(f"this evaluation was begun with the ensemble {pins.ensemble!r}; begin it again")
+        ids = {name: one.annotation_id for name, one in bench.photographs.items()}
+        rows = predict(pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile_named(pins.profile))
+        self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
+
+    def _bench(self, run_id: str) -> Bench:
+        """What the first step pinned, read once while the work goes on."""
+        text = self.runs.get(run_id, _PINS) or b""
+        if held := self._desk.bench(text):
+            return held
+        raw = json.loads(text)
+        photographs = {name: Pinned.from_json(one) for name, one in raw["photographs"].items()}
+        return self._desk.lay(text, Bench(Pins(**raw["pins"]), photographs, Calibration.from_json(raw["calibration"])))
+
+    def _thawed(self, run_id: str) -> Snapshot:
+        """The vectors that the first step froze, read once as well."""
         frozen = self.frozen.read(self.runs.folder(run_id) / _VECTORS)
         if frozen is None:
             self.runs.drop(run_id, _PINS)
             raise Unavailable("the vectors of this evaluation were damaged; they are frozen again")
-        ids = {name: one.annotation_id for name, one in photographs.items()}
-        snapshot, profile = self.frozen.snapshot(frozen), profile_named(pins.profile)
-        rows = predict(pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile)
-        self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
-
-    def _pinned(self, run_id: str) -> tuple[Pins, dict[str, Pinned], Calibration | None]:
-        raw = json.loads(self.runs.get(run_id, _PINS) or b"{}")
-        photographs = {name: Pinned.from_json(one) for name, one in raw["photographs"].items()}
-        return Pins(**raw["pins"]), photographs, Calibration.from_json(raw["calibration"])
+        snapshot = self.frozen.snapshot(frozen)
+        self._desk.lay(self.runs.get(run_id, _PINS) or b"", replace(self._bench(run_id), snapshot=snapshot))
+        return snapshot
 
     def _finish(self, run_id: str, pack: ScenarioPack) -> None:
         """Score all rows and write the documents; the report is the last one and so vouches for the others."""
-        pins, photographs, calibration = self._pinned(run_id)
+        bench = self._bench(run_id)
+        pins, photographs, calibration = bench.pins, bench.photographs, bench.calibration
         folder = self.runs.folder(run_id)
         rows = [row for n in range(len(pack.scenarios)) for row in self.packs.read_predictions(folder / _rows(n))]
         evaluation = _evaluation(pack, rows, pins, photographs)
@@ -207,6 +220,7 @@ class EvaluationWork:
         self.runs.put(run_id, REPORT, self.reports.render(page))
         for name in (_VECTORS, *map(_rows, range(len(pack.scenarios)))):
             self.runs.drop(run_id, name)
+        self._desk.clear()
 
 
 def _calibration(work: EvaluationWork, profile: Profile) -> Calibration | None:

@@ -174,6 +174,27 @@ def test_the_catalogue_is_caught_up_with_first(world, monkeypatch):
         evaluated(world, asked)
 
 
+def test_pack_and_vectors_are_read_once_for_all_scenarios(world, monkeypatch):
+    """A run of three scenarios parses its pack once and checks its vectors once, and keeps neither at its end."""
+    asked = pack(world)
+    (one,) = asked.scenarios
+    several = tuple(
+        replace(one, scenario_id=f"s{n}", queries=tuple(Query(f"{n}-{q.query_id}", q.image_id) for q in one.queries))
+        for n in range(3)
+    )
+    read = []
+    for port, name in ((world.packs, "packs"), (world.frozen, "vectors")):
+        monkeypatch.setattr(
+            port, "read", lambda path, port=port, name=name: read.append(name) or type(port).read(port, path)
+        )
+    work = world.services.evaluate.work
+    run_id = world.services.evaluate.begin(ScenarioPack(several), PLAIN)
+    while not work.step({"evaluation_id": run_id}, 0).finished:
+        pass
+    assert sorted(read) == ["packs", "vectors"]
+    assert (work._desk._pack, work._desk._bench) == (None, None)
+
+
 def test_lost_vectors_are_frozen_again(world):
     """A damaged file costs a step, never a wrong figure."""
     evaluate = world.services.evaluate
