@@ -71,7 +71,7 @@ def _told(receipt: BackupReceipt, done: str, *, as_json: bool) -> None:
         return
     _warn(receipt.lacking)
     made = f"backup of {receipt.created:%Y-%m-%d %H:%M:%S} UTC"
-    counts = f"{receipt.originals} originals ({receipt.copied} {done}), {len(receipt.uploads)} uploads"
+    counts = f"{receipt.originals} originals ({receipt.copied} {done}), {len(receipt.uploads)} files of uploads"
     cli_show.console.print(f"{made}: {counts}", highlight=False)
 
 

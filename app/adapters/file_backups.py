@@ -26,7 +26,9 @@ from app.failpoints import reach
 
 RECEIPT = "backup.json"
 _FORMAT = 1
-_ORIGINALS, _UPLOADS, _NEW = "originals", "uploads", "catalogue.partial"
+_ORIGINALS, _NEW = "originals", "catalogue.partial"
+# Archives that wait for their import, and upload sessions.
+_UPLOADS = ("uploads", "sessions")
 _HALF = ".partial"
 
 
@@ -36,6 +38,7 @@ class FileBackup:
     def __init__(self, folder: Path, live: Path) -> None:
         self._folder = folder
         self._live = live
+        self._kept: set[Path] = set()
 
     @property
     def originals(self) -> FileBlobs:
@@ -52,6 +55,7 @@ class FileBackup:
             opened = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._kept.clear()
                 yield self._folder / _NEW
             except BlockingIOError as error:
                 raise Unavailable("another backup is being written into this folder") from error
@@ -60,10 +64,12 @@ class FileBackup:
 
     def keep_uploads(self) -> None:
         with _translated():
-            for source in _files(self._live / _UPLOADS):
+            for source in _uploaded(self._live):
+                target = self._folder / source.relative_to(self._live)
                 # An import that ends takes its upload away: then its photographs are in the catalogue.
                 with suppress(FileNotFoundError):
-                    _kept(source, self._folder / _UPLOADS / source.relative_to(self._live / _UPLOADS))
+                    _kept(source, target)
+                    self._kept.add(target)
 
     def seal(self, receipt: BackupReceipt) -> BackupReceipt:
         with _translated():
@@ -72,7 +78,7 @@ class FileBackup:
             name = f"catalogue-{catalogue.sha256[:16]}.sqlite"
             reach("backup.copied")
             new.replace(self._folder / name)
-            uploads = tuple(map(self._described, _files(self._folder / _UPLOADS)))
+            uploads = tuple(map(self._described, sorted(self._kept)))
             sealed = replace(receipt, catalogue=replace(catalogue, path=name), uploads=uploads)
             partial = self._folder / f"{RECEIPT}{_HALF}"
             partial.write_bytes(_encode(sealed))
@@ -84,6 +90,8 @@ class FileBackup:
             for old in self._folder.glob("catalogue-*.sqlite"):
                 if old.name != name:
                     old.unlink()
+            for old in set(_uploaded(self._folder)) - self._kept:
+                old.unlink()
             return sealed
 
     def receipt(self) -> BackupReceipt:
@@ -119,9 +127,11 @@ class FileBackup:
             return KeptFile(path.relative_to(self._folder).as_posix(), sha256, os.fstat(file.fileno()).st_size)
 
 
-def _files(folder: Path) -> list[Path]:
-    """All whole files below a folder."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != _HALF)
+def _uploaded(folder: Path) -> list[Path]:
+    """All whole files of uploads; the log of a session comes before what it names, which is on disk by then."""
+    files = (path for name in _UPLOADS for path in (folder / name).rglob("*"))
+    whole = (path for path in files if path.is_file() and path.suffix != _HALF)
+    return sorted(whole, key=lambda path: (path.suffix != ".log", path))
 
 
 def _kept(source: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ class BackupReceipt:
 
     ``originals`` is how many photographs the catalogue names, ``copied`` how many of them this run had to copy, and
     ``lacking`` one sentence for each that was missing or damaged where it came from. ``uploads`` are archives whose
-    import had not ended.
+    import had not ended, and the files of upload sessions.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Backup and restore: a catalogue, the originals that it names and the uploads that wait, while all of it is in use."""
+"""Backup and restore: a catalogue, its originals, uploads and their sessions, while all of it is in use."""
 
 from __future__ import annotations
 

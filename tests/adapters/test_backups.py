@@ -15,12 +15,14 @@ from app.adapters import sql_vectors
 from app.adapters.faiss_index import FaissIndex
 from app.adapters.file_backups import RECEIPT, FileBackup
 from app.adapters.file_blobs import INCOMING, FileBlobs
+from app.adapters.file_sessions import FileSessions, SessionLimits
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.adapters.sql_copies import SqlCopies
 from app.domain.catalogue import Image, Viewpoint
 from app.domain.errors import BadArchive, Conflict, Corrupt, NotAllowed, Unavailable
 from app.domain.ingestion import Embedded
 from app.domain.partition import Partition
+from app.domain.uploads import SHEET_PATH
 from app.services.backup import Backup, Restore
 from app.services.verify import Verify
 from tests.contracts.catalogue import BODY, said, vector
@@ -132,6 +134,35 @@ def test_what_was_backed_up_comes_back(kind, place, tmp_path):
         other.bring(100, 110)  # new keys are drawn behind those that came with the backup
         assert len(list(other.catalogue.image_shas())) == 60
         other.catalogue.close()
+
+
+def test_an_upload_session_comes_back_and_goes_on(place, tmp_path):
+    """What a session has acknowledged can be read after a restore; the next backup forgets a session that is gone."""
+    sessions = FileSessions(place.folder / "sessions", SessionLimits())
+    upload_id = sessions.create().upload_id
+    for path, content in ((SHEET_PATH, b"image_id,path\na,a.jpg\n"), ("a.jpg", b"a photograph")):
+        receiver = sessions.receive(upload_id, path)
+        receiver.write(content)
+        receiver.finish()
+    place.backup(tmp_path / "out")()
+    (tmp_path / "other").mkdir()
+    Restore(
+        SqlCopies(f"sqlite:///{tmp_path / 'other' / 'catalogue.sqlite'}"),
+        FileBackup(tmp_path / "out", tmp_path / "other"),
+        lambda: FileBlobs(tmp_path / "other" / "originals"),
+    )()
+    back = FileSessions(tmp_path / "other" / "sessions", SessionLimits())
+    assert back.session(upload_id) == sessions.session(upload_id)
+    assert back.received(upload_id, 0, 10) == sessions.received(upload_id, 0, 10)
+    assert back.open(upload_id).read("a.jpg") == b"a photograph"
+    receiver = back.receive(upload_id, "b.jpg")
+    receiver.write(b"another")
+    receiver.finish()
+    assert back.session(upload_id).photographs == 2
+
+    sessions.remove(upload_id)
+    assert place.backup(tmp_path / "out")().uploads == ()
+    assert content_of(tmp_path / "out" / "sessions") == {}
 
 
 def test_a_backup_moves_from_one_database_to_the_other(kind, place, tmp_path):
