@@ -13,7 +13,7 @@ from app.domain.catalogue import Annotation, CaptureDate, Image, Individual, Sig
 from app.domain.conflicts import Held, KnownNames, Ledger
 from app.domain.curation import Edition
 from app.domain.duplicates import FLAT, gallery_of
-from app.domain.ensemble import ActiveSpace, Float32
+from app.domain.ensemble import ActiveSpace, Float32, require_spaces
 from app.domain.errors import (
     BadScope,
     SpaceMismatch,
@@ -22,7 +22,7 @@ from app.domain.errors import (
     UnknownImport,
     UnknownIndividual,
 )
-from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey, RowState
+from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey, RowState
 from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Int64, Partition
 from tests.fakes_annals import FakeAnnals, moment
 from tests.fakes_rows import FakeRows, Row
@@ -65,7 +65,7 @@ class FakeCatalogue(FakeAnnals):
         self._vectors: dict[tuple[str, str], dict[int, tuple[int, Float32]]] = defaultdict(dict)
         self._imports: dict[int, ImportReport] = {}
         self._rows: dict[int, dict[int, Row]] = {}
-        self.rows = FakeRows(self._rows)
+        self.rows = FakeRows(self._rows, self.annotation_ids)
         self._past: dict[int, list[Edition]] = {}
 
     def close(self) -> None:
@@ -199,9 +199,13 @@ class FakeCatalogue(FakeAnnals):
     def running_imports(self) -> list[int]:
         return [number for number, report in self._imports.items() if report.state is ImportState.RUNNING]
 
-    def add(self, import_id: int, rows: Sequence[Embedded], refused: Sequence[tuple[int, str]]) -> None:
+    def add(
+        self, import_id: int, rows: Sequence[Embedded], refused: Refused, fingerprints: Mapping[str, str] | None = None
+    ) -> None:
         with self._lock:
             self.import_report(import_id)
+            if fingerprints is not None:
+                require_spaces(self.fingerprints(), fingerprints)
             for row in rows:
                 for space, vector in row.vectors.items():
                     self._check(space, vector)

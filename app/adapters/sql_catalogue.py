@@ -14,7 +14,7 @@ from app.domain.catalogue import Annotation, Image, Individual, Sighting
 from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import UnknownAnnotation, UnknownImage
-from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey
+from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey
 from app.domain.partition import Gallery, Int64, Partition
 
 _SHAS = 5000
@@ -120,8 +120,12 @@ class SqlCatalogue(SqlAnnals):
         with self._database.reading() as connection:
             return sql_imports.running(connection)
 
-    def add(self, import_id: int, rows: Sequence[Embedded], refused: Sequence[tuple[int, str]]) -> None:
+    def add(
+        self, import_id: int, rows: Sequence[Embedded], refused: Refused, fingerprints: Mapping[str, str] | None = None
+    ) -> None:
         with self._database.writing() as connection:
+            if fingerprints is not None:
+                sql_vectors.require(connection, fingerprints)
             sql_intake.add(connection, import_id, rows, refused)
 
     def known(self, sightings: Sequence[tuple[Sighting, str]]) -> set[int]:

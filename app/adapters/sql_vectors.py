@@ -13,7 +13,7 @@ from app.adapters.sql_engine import batches
 from app.adapters.sql_tables import annotations, catalogue_version, embeddings, images, spaces
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.duplicates import FLAT, UNTIMED, gallery_of
-from app.domain.ensemble import ActiveSpace, Float32
+from app.domain.ensemble import ActiveSpace, Float32, require_spaces
 from app.domain.errors import SpaceMismatch, UnknownAnnotation
 from app.domain.partition import NOBODY, VIEWPOINTS, Gallery, Int64, Partition
 
@@ -31,7 +31,10 @@ class StoredSpace:
     def encode(self, vector: Float32) -> bytes:
         """A vector as it is stored; raises SpaceMismatch for another dimension."""
         if vector.shape != (self.space.dimension,):
-            raise SpaceMismatch(f"a vector of space {self.space.name!r} has {self.space.dimension} numbers")
+            raise SpaceMismatch(
+                f"the catalogue holds vectors of {self.space.dimension} numbers in space {self.space.name!r}, the "
+                f"ensemble that is loaded gives {vector.size}: re-embed with it first (`resight reindex`)"
+            )
         return np.asarray(vector, dtype=_FLOAT).tobytes()
 
 
@@ -53,6 +56,12 @@ def active(connection: Connection) -> dict[str, StoredSpace]:
         served = frozenset(Viewpoint(value) for value in row.viewpoints.split(","))
         found[row.name] = StoredSpace(row.id, ActiveSpace(row.name, row.fingerprint, row.dimension, served))
     return found
+
+
+def require(connection: Connection, fingerprints: Mapping[str, str]) -> None:
+    """Raise SpaceMismatch unless these are the active spaces, and hold off whoever would make others active."""
+    version(connection, lock=True)
+    require_spaces({name: stored.space.fingerprint for name, stored in active(connection).items()}, fingerprints)
 
 
 def active_space(connection: Connection, name: str) -> StoredSpace:

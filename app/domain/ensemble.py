@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.domain.catalogue import Viewpoint
-from app.domain.errors import InvalidInput
+from app.domain.errors import InvalidInput, SpaceMismatch
 
 Float32 = npt.NDArray[np.float32]
 
@@ -99,6 +99,16 @@ class ActiveSpace:
     fingerprint: str
     dimension: int
     viewpoints: frozenset[Viewpoint]
+
+
+def require_spaces(held: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raise SpaceMismatch unless the active spaces are those of the ensemble; both as fingerprints by name."""
+    if dict(held) != dict(wanted):
+        names = sorted({*held, *wanted} - {name for name, own in wanted.items() if held.get(name) == own})
+        raise SpaceMismatch(
+            f"the catalogue serves vectors of another ensemble than the one that is loaded (space {', '.join(names)}): "
+            "pause what waits and re-embed with `resight reindex`, or load the ensemble that the catalogue serves"
+        )
 
 
 @dataclass(frozen=True, slots=True)

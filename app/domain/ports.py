@@ -16,11 +16,12 @@ from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
 from app.domain.errors import Fault
 from app.domain.formats import Layout, SheetFormat
-from app.domain.ingestion import Embedded, ImportReport, ImportState, RequestKey
+from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
 from app.domain.ports_hashes import Hashes
 from app.domain.scenario import Prediction, ScenarioPack
+
 
 class Images(Protocol):
     """Photographs to numbers and back."""
@@ -181,8 +182,12 @@ class Catalogue(VectorSource, Hashes, Protocol):
     def running_imports(self) -> list[int]:
         """Imports that have not ended, oldest first."""
 
-    def add(self, import_id: int, rows: Sequence[Embedded], refused: Sequence[tuple[int, str]]) -> None:
-        """Store a chunk: annotations with vectors, and row states (``refused``: row and reason), in one transaction.
+    def add(
+        self, import_id: int, rows: Sequence[Embedded], refused: Refused, fingerprints: Mapping[str, str] | None = None
+    ) -> None:
+        """Store a chunk: annotations with vectors, and row states (``refused`` among them), in one transaction.
+
+        Raises SpaceMismatch unless ``fingerprints``, of the vectors' spaces by name, are those of the active ones.
 
         A row whose photograph and box are known already becomes ``unchanged`` and adds nothing; a row that gives the
         source id of another photograph is refused.

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.domain.catalogue import Sighting
-from app.domain.errors import BadArchive, ResightError, SpaceMismatch, Unavailable
+from app.domain.ensemble import require_spaces
+from app.domain.errors import BadArchive, NotAllowed, ResightError, SpaceMismatch, Unavailable
+from app.domain.exhaustion import what_ran_out
 from app.domain.ingestion import ImportReport, ImportState, RequestKey, Waiting
 from app.domain.jobs import JSON, Step
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Sheet, Sheets, VectorIndex
@@ -56,8 +58,9 @@ class Ingest:
         """Work off the next rows; the step that finds none left refreshes the index and ends the import.
 
         An import that has ended is left as it is. While storage, catalogue, index or ensemble are away (Unavailable)
-        or after ``stopping``, the import stays running and a later step goes on. Any other error that is not one of a
-        photograph, such as an archive that is gone, marks the import as failed, and is raised again.
+        or after ``stopping``, the import stays running and a later step goes on; so it does while the machine has run
+        out of memory, threads or open files, and while the catalogue serves another ensemble. Any other error that is
+        not one of a photograph, such as an archive that is gone, marks the import as failed, and is raised again.
         """
         report = self.catalogue.import_report(import_id)
         if report.state is not ImportState.RUNNING:
@@ -67,12 +70,13 @@ class Ingest:
             if not waiting:
                 return self._finish(import_id)
             self.blobs.room()  # before photographs are decoded that could not be stored
+            require_spaces(self.catalogue.fingerprints(), _fingerprints(self.embedder))
             (progress or _quiet)(report.done, report.total)
             self._work(report, waiting, progress or _quiet, stopping or _never)
-        except Unavailable as error:
-            _log().warning("import interrupted", import_id=import_id, code=error.code, reason=str(error))
-            raise
         except Exception as error:
+            if away := _away(error):
+                _log().warning("import interrupted", import_id=import_id, code=away.code, reason=str(away))
+                raise away from error
             self._fail(import_id, error)
             raise
         return _told(self.catalogue.import_report(import_id))
@@ -104,15 +108,8 @@ class Ingest:
         return _told(report)
 
     def _fail(self, import_id: int, error: Exception) -> None:
-        """Log why before the catalogue is told: it may be what is broken."""
         self._opened.pop(import_id, None)
-        if isinstance(error, ResightError):
-            reason = str(error)
-            _log().error("import failed", import_id=import_id, code=error.code, reason=reason)
-        else:
-            reason = "unexpected error; see the log"
-            _log().error("import broke", import_id=import_id, exc_info=error)
-        self.catalogue.finish_import(import_id, ImportState.FAILED, reason)
+        self.catalogue.finish_import(import_id, ImportState.FAILED, _logged(import_id, error))
 
     def _sheet(self, report: ImportReport) -> Sheet:
         if report.import_id not in self._opened:
@@ -155,12 +152,13 @@ class Ingest:
         try:
             made = Chunks(self.catalogue, self.images, self.embedder, begin)(sheet, said, stopping)
             self._store_all(report, made, progress)
-        except (Unavailable, BadArchive, SpaceMismatch):
-            # No photograph's fault. Where even this cannot be written, the attempt stays counted.
-            with suppress(Unavailable):
-                self.rows.give_back(report.import_id, begun)
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever a photograph makes a library raise stops no import
+        except Exception as error:
+            if _away(error) or isinstance(error, BadArchive | NotAllowed):
+                # No photograph's fault. Where even this cannot be written, the attempt stays counted.
+                with suppress(Unavailable):
+                    self.rows.give_back(report.import_id, begun)
+                raise
+            # Whatever a photograph makes a library raise stops no import.
             _log().error("chunk broke", import_id=report.import_id, rows=len(begun), exc_info=error)
             return str(error) if isinstance(error, ResightError) else f"{type(error).__name__}; see the log"
         if stopping():
@@ -182,7 +180,31 @@ class Ingest:
     def _store(self, import_id: int, chunk: Chunk) -> None:
         """Originals first: no row may speak of a photograph that is not on disk."""
         self.blobs.put_all(chunk.originals)
-        self.catalogue.add(import_id, chunk.rows, chunk.refused)
+        self.catalogue.add(import_id, chunk.rows, chunk.refused, _fingerprints(self.embedder))
+
+
+def _logged(import_id: int, error: Exception) -> str:
+    """Why an import has failed; it is logged before the catalogue is told, which may be what is broken."""
+    if isinstance(error, ResightError):
+        _log().error("import failed", import_id=import_id, code=error.code, reason=str(error))
+        return str(error)
+    _log().error("import broke", import_id=import_id, exc_info=error)
+    return "unexpected error; see the log"
+
+
+def _fingerprints(embedder: Embedder) -> dict[str, str]:
+    return {space.name: space.fingerprint for space in embedder.active_spaces()}
+
+
+def _away(error: Exception) -> Unavailable | None:
+    """What an error is when nothing that was brought is at fault, and time or the operator will mend it."""
+    if isinstance(error, Unavailable):
+        return error
+    if isinstance(error, SpaceMismatch):
+        return Unavailable(str(error))
+    if out := what_ran_out(error):
+        return Unavailable(f"the machine has run out of {out}; the import goes on when there is some again")
+    return None
 
 
 def _told(report: ImportReport) -> Step:

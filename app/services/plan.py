@@ -17,7 +17,8 @@ from typing import TypeVar
 
 from app.domain.catalogue import Sighting
 from app.domain.conflicts import Ledger, Memory, crosscheck
-from app.domain.errors import BadImage, BadRows, Fault, SpaceMismatch, TooLarge
+from app.domain.ensemble import require_spaces
+from app.domain.errors import BadImage, BadRows, Fault, TooLarge
 from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import Plan, RequestKey, RowState, Trial
 from app.domain.ports import Catalogue, Embedder, Images, Sheets
@@ -108,8 +109,8 @@ class Planning:
     def _require_spaces(self) -> None:
         held = dict(self.catalogue.fingerprints())
         wanted = {space.name: space.fingerprint for space in self.embedder.active_spaces()}
-        if held not in ({}, wanted) and next(self.catalogue.image_shas(), None):
-            raise SpaceMismatch("the catalogue holds vectors of another ensemble; run `resight reindex` first")
+        if held and any(self.catalogue.image_shas()):
+            require_spaces(held, wanted)
 
     def _conflicts(self, rows: list[Sighting], layout: Layout, memory: Memory) -> Iterator[Fault]:
         for said, column, reason in crosscheck(rows, self.catalogue.held(rows), memory):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.domain.errors import ResightError, Unavailable
+from app.domain.errors import BadArchive, NotAllowed
 from app.domain.jobs import JSON, Step
 from app.domain.ports import Snapshot, Uploads
 from app.services.ingest import Ingest
@@ -31,9 +31,7 @@ class ImportWork:
         source = self.ingest.report(import_id).source
         try:
             step = self.ingest.step(import_id, stopping=self.stopping)
-        except Unavailable:
-            raise
-        except ResightError:
+        except (BadArchive, NotAllowed):
             # What was brought is at fault: the import has failed and is not taken up again.
             self.uploads.discard(source)
             raise
@@ -50,7 +48,7 @@ class ReembedWork:
     stopping: Stopping
 
     def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:  # noqa: ARG002 - there is nothing to be told
-        """Embed the next annotations; raises Unavailable, Corrupt."""
+        """Embed the next annotations; raises LosingEnsemble, Unavailable, Corrupt."""
         total = seen + self.reindex.activate()
         done = seen
         for _ in range(_BATCHES):

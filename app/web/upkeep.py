@@ -66,6 +66,9 @@ class Upkeep:
     def _embed(self) -> None:
         """Vectors are missing, or are of another ensemble: that is work for hours, and so for a job."""
         jobs = self._services.jobs
+        if self._services.ingest.unfinished():
+            # An import may be in the queue before that job, and waits until the ensemble is the one that is served.
+            self._services.reindex.activate()
         if not jobs.jobs(kinds=[JobKind.REEMBED], states=_UNDER_WAY, limit=1):
             jobs.enqueue(JobKind.REEMBED, {})
 

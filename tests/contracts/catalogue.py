@@ -680,3 +680,15 @@ def test_writers_and_readers_do_not_disturb_each_other(catalogue: Catalogue):
     assert all(length % size == 0 for _, length, _ in seen)
     assert all((before - start) * size <= length <= (after - start) * size for before, length, after in seen)
     assert len(catalogue.individuals()) == 3
+
+
+def test_vectors_of_another_fingerprint_are_not_taken_in(catalogue: Catalogue):
+    """A name and a dimension are not enough to be the same space: nothing of the chunk is stored."""
+    catalogue.use_spaces([BODY])
+    number = catalogue.begin_import("a folder", [said("one")])
+    for other in ({"body": "body-two"}, {}, {"body": "body-one", "back": "back-one"}):
+        with pytest.raises(SpaceMismatch, match="another ensemble"):
+            catalogue.add(number, [ready(said("one"))], [], other)
+    assert (len(catalogue.gallery()), len(waiting(catalogue, number))) == (0, 1)
+    catalogue.add(number, [ready(said("one"))], [], {"body": "body-one"})
+    assert len(catalogue.gallery()) == 1

@@ -48,7 +48,7 @@ def row_before_original() -> None:
 def insert_twice() -> None:
     """A chunk is inserted in one transaction and its rows are marked in another; who repeats it inserts it again."""
 
-    def add(self: SqlCatalogue, import_id: int, rows: Sequence[Any], refused: Sequence[tuple[int, str]]) -> None:
+    def add(self: SqlCatalogue, import_id: int, rows: Sequence[Any], refused: Sequence[Any], _spaces: Any) -> None:
         marked: dict[int, Any] = {}
         sql_imports.mark, mark = lambda _connection, _id, states: marked.update(states), sql_imports.mark
         held = self.annotation_ids(row.sighting.source_id for row in rows)

@@ -1,5 +1,7 @@
 """Ingest: faults before anything is written, every row in a final state, and nothing twice."""
 
+import errno
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -8,12 +10,14 @@ from app.domain.errors import (
     CatalogueUnavailable,
     Corrupt,
     StorageFull,
+    Unavailable,
     UnknownImport,
 )
+from app.domain.exhaustion import what_ran_out
 from app.domain.ingestion import ImportState, RowState
 from app.services import chunks
 from app.services import ingest as module
-from tests.fakes import FakeSheet, World, photo, sighting
+from tests.fakes import FakeEmbedder, FakeSheet, World, one_space, photo, sighting
 
 
 def given(world: World, count: int, *, source: str = "folder:survey") -> FakeSheet:
@@ -226,9 +230,9 @@ def test_no_row_speaks_of_an_original_that_is_not_stored(world, monkeypatch):
     given(world, 3)
     add, held = world.catalogue.add, []
 
-    def looking(import_id, rows, refused):
+    def looking(import_id, rows, refused, fingerprints):
         held.extend(row.image.sha256 in world.blobs.stored for row in rows)
-        add(import_id, rows, refused)
+        add(import_id, rows, refused, fingerprints)
 
     monkeypatch.setattr(world.catalogue, "add", looking)
     ingest = world.services.ingest
@@ -371,3 +375,62 @@ def test_a_cancelled_import_has_ended_with_what_it_stored(world):
     assert dict(report.rows) == {RowState.WAITING: 2}
     ingest.cancel(import_id)
     assert ingest.report(import_id) == report
+
+
+def test_an_import_waits_while_the_catalogue_serves_another_ensemble(world):
+    """No vector of one ensemble gets among those of another: the row waits, untried, until both are the same again."""
+    given(world, 2)
+    import_id, own = world.begin("folder:survey"), world.embedder.loaded
+    world.embedder.loaded = one_space(size=5)
+    with pytest.raises(Unavailable, match="re-embed with `resight reindex`"):
+        world.services.ingest.step(import_id)
+    assert world.services.ingest.unfinished() == [import_id]
+    assert (world.embedder.seen, len(world.catalogue.gallery())) == (0, 0)
+    world.embedder.loaded = own
+    assert dict(world.services.ingest.run(import_id).rows) == {RowState.INDEXED: 2}
+
+
+def test_an_ensemble_that_changes_under_a_step_stores_nothing(world, monkeypatch):
+    """The catalogue looks once more as it takes the rows in; no attempt is counted."""
+    given(world, 2)
+    import_id, put_all = world.begin("folder:survey"), world.blobs.put_all
+
+    def changed(contents):
+        world.catalogue.use_spaces(FakeEmbedder(one_space(size=5)).active_spaces())
+        return put_all(contents)
+
+    monkeypatch.setattr(world.blobs, "put_all", changed)
+    with pytest.raises(Unavailable, match="another ensemble"):
+        world.services.ingest.step(import_id)
+    assert [row.attempts for row in world.catalogue.rows.waiting(import_id, 9)] == [0, 0]
+    assert len(world.catalogue.gallery()) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (OSError(errno.EMFILE, "Too many open files"), "open files"),
+        (RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer"), "memory"),
+    ],
+)
+def test_what_the_machine_has_run_out_of_is_no_photographs_fault(world, monkeypatch, error, what):
+    """However often it happens, nothing is set apart: the import waits and says why, and goes on by itself."""
+    given(world, 3)
+    poison = Poison(world, {3}, error)
+    monkeypatch.setattr(world.embedder, "embed", poison.embed)
+    ingest, import_id = world.services.ingest, world.begin("folder:survey")
+    for _ in range(4):
+        with pytest.raises(Unavailable, match=f"run out of {what}"):
+            ingest.run(import_id)
+    assert {row.attempts for row in world.catalogue.rows.waiting(import_id, 9)} == {0}
+    monkeypatch.undo()
+    assert dict(ingest.run(import_id).rows) == {RowState.INDEXED: 3}
+
+
+def test_a_bug_below_another_is_found_by_what_caused_it():
+    """An error that was wrapped on its way is what it came from; a mere bug is none of these."""
+    wrapped = BadArchive("it cannot be read")
+    wrapped.__cause__ = OSError(errno.ENFILE, "no more")
+    assert (what_ran_out(wrapped), what_ran_out(ZeroDivisionError())) == ("open files", None)

@@ -65,6 +65,18 @@ def test_only_an_archive_at_fault_is_thrown_away(world, monkeypatch, error, kept
     assert ("upload:1" in world.opened) == kept
 
 
+def test_another_ensemble_costs_nobody_an_archive(world):
+    """That is the operator's doing: the job waits and says what to do, and goes on once the ensembles are the same."""
+    import_id, own = uploaded(world), world.embedder.loaded
+    world.embedder.loaded = one_space(size=5)
+    job = world.services.control.begin_import(import_id)
+    assert (job.state, "resight reindex" in (job.reason or "")) == (JobState.WAITING, True)
+    assert "upload:1" in world.opened
+    world.embedder.loaded = own
+    world.jobs.release()
+    assert world.services.ingest.report(import_id).rows == {RowState.INDEXED: 1}
+
+
 @pytest.mark.parametrize(("state", "kept"), [(JobState.WAITING, False), (JobState.RUNNING, True)])
 def test_cancelling_its_job_ends_an_import(world, state, kept):
     """What it brought is forgotten at once, or by the step that is under way with it."""

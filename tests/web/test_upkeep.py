@@ -165,6 +165,19 @@ def test_another_ensemble_is_embedded_by_a_job(world, upkeep):
     assert len(world.index.current().gallery) == 3
 
 
+def test_an_import_does_not_hold_up_the_ensemble_that_it_waits_for(world, upkeep):
+    """It lies in the queue before the job that re-embeds: the new spaces are served from the start on."""
+    world.opened["folder:more"] = FakeSheet([sighting(60, "new")], {"060.png": photo(60)})
+    import_id = world.begin("folder:more")
+    world.embedder.loaded = one_space(size=5)
+    world.jobs.held = True
+    job = world.services.control.begin_import(import_id)
+    upkeep.start()
+    through(upkeep)
+    world.jobs.release()
+    assert (world.jobs.job(job.job_id).state, len(world.index.current().gallery)) == (JobState.DONE, 4)
+
+
 def test_vectors_that_lack_are_embedded_after_the_start(world, upkeep):
     """An index that could be loaded is no reason to leave an annotation out."""
     world.catalogue._vectors.clear()
