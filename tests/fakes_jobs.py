@@ -42,6 +42,7 @@ class FakeJobs:
     closed: bool = False
     started: bool = False
     errors: list[Exception] = field(default_factory=list)
+    told: list[tuple[str, int, int]] = field(default_factory=list)
     _jobs: dict[str, Job] = field(default_factory=dict)
     _keys: dict[str, str] = field(default_factory=dict)
     _door: threading.RLock = field(default_factory=threading.RLock)
@@ -87,9 +88,9 @@ class FakeJobs:
 
     def resume(self, job_id: str) -> Job:
         job = self.job(job_id)
-        if job.state is JobState.DONE:
-            raise Conflict("a job that is done cannot go on")
-        if job.state in {JobState.PAUSED, JobState.CANCELLED, JobState.FAILED}:
+        if job.state.ended:
+            raise Conflict("this job has ended")
+        if job.state is JobState.PAUSED:
             self.set(job_id, state=JobState.WAITING, reason=None)
             if not self.held:
                 self._work(job_id)
@@ -105,6 +106,14 @@ class FakeJobs:
 
     def stopping(self) -> bool:
         return self.closed
+
+    def reached(self, done: int, total: int) -> None:
+        for job in self.jobs(states=[JobState.RUNNING]):
+            self.told.append((job.job_id, done, total))
+            self.set(job.job_id, done=done, total=total)
+
+    def at_work(self) -> bool:
+        return self.taken
 
     def close(self) -> None:
         self.closed = True

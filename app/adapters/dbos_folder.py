@@ -45,13 +45,22 @@ class Folder:
 
     def attended(self) -> bool:
         """Whether some process runs the jobs."""
-        with self._worker.open("w") as lock:
-            return not _locked(lock)
+        return _held(self._worker)
+
+    def at_work(self) -> bool:
+        """Whether somebody, a job or a command, is at work in this folder."""
+        return _held(self._work)
 
 
-def _locked(lock: TextIO) -> bool:
+def _held(path: Path) -> bool:
+    with path.open("w") as lock:
+        # Shared: those who ask at once do not take each other for a holder.
+        return not _locked(lock, fcntl.LOCK_SH)
+
+
+def _locked(lock: TextIO, how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -85,8 +85,8 @@ class DbosJobs:
         if job.state.ended:
             raise Conflict(f"this job is {job.state}")
         if job.state is JobState.PAUSED:
+            # One write: the note tells something only of a job that was taken out, and then it is written anew.
             with translated():
-                self._client.update_workflow_attributes(job_id, {dbos_states.HALT: None}, merge=True)
                 self._client.resume_workflow(job_id, queue_name=QUEUE)
         return self.job(job_id)
 
@@ -100,6 +100,13 @@ class DbosJobs:
     def stopping(self) -> bool:
         worker = self._worker
         return self._stop.is_set() or (worker is not None and worker.leaving())
+
+    def reached(self, done: int, total: int) -> None:
+        if worker := self._worker:
+            worker.reached(done, total)
+
+    def at_work(self) -> bool:
+        return self._folder.at_work()
 
     def close(self) -> None:
         with self._door:

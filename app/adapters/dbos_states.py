@@ -11,7 +11,7 @@ from dbos import WorkflowStatus
 from app.domain.jobs import JSON, Job, JobKind, JobState, Step
 
 HALT, WAIT, TRIES = "halt", "wait", "tries"
-"""Names of notes: why a job was taken out of the queue, what it waits for, how often its present step was begun."""
+"""Names of notes: why a job was last taken out of the queue, what it waits for, how often its step was begun."""
 
 _ACTIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 _STATUSES: Mapping[JobState, Sequence[str]] = {

@@ -58,9 +58,9 @@ class Jobs(Protocol):
         """
 
     def resume(self, job_id: str) -> Job:
-        """Put a paused, cancelled or failed job back into the queue: it goes on with the step that it had reached.
+        """Put a paused job back into the queue: it goes on with the step that it had reached.
 
-        One that waits or runs is left as it is. Raises UnknownJob, and Conflict for one that is done.
+        One that waits or runs is left as it is. Raises UnknownJob, and Conflict for one that has ended.
         """
 
     def cancel(self, job_id: str) -> Job:
@@ -77,6 +77,15 @@ class Jobs(Protocol):
 
     def stopping(self) -> bool:
         """Whether work under way should leave the rest of it, within seconds: ``close``, ``pause`` or ``cancel``."""
+
+    def reached(self, done: int, total: int) -> None:
+        """Tell how far the job at work in this process is, from within its step; without one nothing is told.
+
+        The counts are of the same population as those of its steps.
+        """
+
+    def at_work(self) -> bool:
+        """Whether a job or a command, of this or another process, is at work on the data folder now."""
 
     def close(self) -> None:
         """Ask the job under way to stop and wait for it; what has not begun is left for the next start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,13 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from app.adapters.dbos_engine import jobs_engine
+from app.adapters.dbos_folder import Folder
 from app.adapters.dbos_jobs import DbosJobs
 from app.domain.errors import (
     BadArchive,
@@ -41,12 +43,16 @@ class Gated:
     errors: list[Exception] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     leaving: Callable[[], bool] = lambda: False
+    left: int = 0
+    inside: threading.Event = field(default_factory=threading.Event)
 
     def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:
         if self.errors:
             raise self.errors.pop(0)
+        self.inside.set()
         while not self.open.wait(0.01):
             if self.leaving():
+                self.left += 1
                 return Step(seen, self.steps)
         self.seen.append(seen)
         last = seen + 1 >= self.steps
@@ -91,8 +97,8 @@ def _open(request) -> None:
     if "running" in request.fixturenames:
         running = request.getfixturevalue("running")
         for work in running.works.values():
-            work.open, work.errors, work.seen = threading.Event(), [], []
-            work.leaving = running.jobs.stopping
+            work.open, work.errors, work.seen, work.left = threading.Event(), [], [], 0
+            work.leaving, work.inside = running.jobs.stopping, threading.Event()
             work.open.set()
 
 
@@ -153,6 +159,104 @@ def test_a_cancelled_job_has_ended(running):
     for act in (running.jobs.resume, running.jobs.cancel, running.jobs.pause):
         with pytest.raises(Conflict):
             act(job_id)
+
+
+def test_a_resume_that_is_cut_off_leaves_the_job_paused_or_going_on(running, monkeypatch):
+    """At no moment of it is a paused job taken for a cancelled one; asking again puts it back."""
+    gated = running.works[JobKind.EVALUATE]
+    gated.open.clear()
+    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
+    running.jobs.pause(job_id)
+
+    def away(*_: object, **__: object) -> None:
+        raise CatalogueUnavailable("the jobs' database does not answer")
+
+    for write in ("resume_workflow", "update_workflow_attributes"):
+        with monkeypatch.context() as patched:
+            patched.setattr(running.jobs._client, write, away)
+            with suppress(CatalogueUnavailable):
+                running.jobs.resume(job_id)
+            assert running.jobs.job(job_id).state is not JobState.CANCELLED
+    running.jobs.resume(job_id)
+    gated.open.set()
+    assert running.ended(job_id).state is JobState.DONE
+
+
+def test_a_job_that_is_told_to_leave_makes_no_empty_steps(running):
+    """Where nobody wanted it in the end it is taken up again by itself, and never turns without getting on."""
+    gated = running.works[JobKind.EVALUATE]
+    gated.open.clear()
+    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
+    assert gated.inside.wait(PATIENCE)
+    worker = running.jobs._worker
+    assert worker
+    worker.halt(job_id)
+    time.sleep(1.0)
+    assert gated.left <= 1
+    gated.open.set()
+    assert running.ended(job_id).state is JobState.DONE
+
+
+def test_a_pause_that_is_taken_back_at_once_stops_nothing(running):
+    """The job leaves the step under way once, and goes on."""
+    gated = running.works[JobKind.EVALUATE]
+    gated.open.clear()
+    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
+    assert gated.inside.wait(PATIENCE)
+    running.jobs.pause(job_id)
+    running.jobs.resume(job_id)
+    time.sleep(1.0)
+    assert gated.left <= 1
+    gated.open.set()
+    assert running.ended(job_id).state is JobState.DONE
+
+
+def test_waits_and_pauses_are_no_tries(running, monkeypatch):
+    """However often a job that harms nobody waits or is paused within one step, it does not fail for it."""
+    monkeypatch.setattr("app.adapters.dbos_run._TRIES", 2)
+    monkeypatch.setattr("app.adapters.dbos_run._FIRST_PAUSE", 0.01)
+    gated = running.works[JobKind.EVALUATE]
+    gated.open.clear()
+    gated.errors = [StorageFull("the disk is full")] * 3
+    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
+    for _ in range(3):
+        assert gated.inside.wait(PATIENCE)
+        running.jobs.pause(job_id)
+        gated.inside.clear()
+        running.jobs.resume(job_id)
+    gated.open.set()
+    assert running.ended(job_id).state is JobState.DONE
+
+
+def test_a_step_tells_how_far_it_is(running):
+    """A job knows its total and its rate before its first step has ended."""
+    gated = running.works[JobKind.EVALUATE]
+    gated.open.clear()
+    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
+    assert gated.inside.wait(PATIENCE)
+    running.jobs.reached(1, 3)
+    told = running.until(job_id, lambda job: job.total > 0)
+    assert (told.done, told.total) == (1, 3)
+    assert told.rate
+    assert told.seconds_left
+    gated.open.set()
+    assert running.ended(job_id).state is JobState.DONE
+    running.jobs.reached(2, 3)
+    assert running.jobs.job(job_id).done == 3
+
+
+def test_asking_is_not_attending(tmp_path):
+    """Those who ask at the same time whether somebody is at work do not take each other for it."""
+    folder = Folder(tmp_path)
+    with (tmp_path / "worker.lock").open("w") as one, (tmp_path / "jobs.lock").open("w") as other:
+        for lock in (one, other):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        assert not folder.attended()
+        assert not folder.at_work()
+    never = lambda: False  # noqa: E731 - two words
+    with folder.attending(never), folder.alone(never):
+        assert folder.attended()
+        assert folder.at_work()
 
 
 def test_a_full_disk_is_waited_out(running):
@@ -271,7 +375,8 @@ jobs.close()
 """
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+# Three processes take their time to start; `make crash` kills on PostgreSQL as well.
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_a_killed_process_leaves_a_job_that_goes_on_by_itself(tmp_path, kind):
     """After kill -9 the next process repeats at most the step under way, and the job is done once."""
     with ExitStack() as stack:
