@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from app.domain.calibration_record import Calibrated, Purpose
+from app.domain.catalogue import Viewpoint
+from app.domain.partition import VIEWPOINTS
 from app.domain.trials import SHORTLIST, Listed, Listing, Trials
 
 
@@ -43,10 +45,12 @@ def made_trials(
     order = np.argsort(-scores, axis=1)
     scores, same = np.take_along_axis(scores, order, 1), np.take_along_axis(same, order, 1)
     place = np.where(known, same.argmax(axis=1) + 1, 0)
-    listing = Listing(scores[:, :SHORTLIST], same[:, :SHORTLIST], place)
+    top = np.full((count, SHORTLIST), VIEWPOINTS.index(Viewpoint.TOP))
+    listing = Listing(scores[:, :SHORTLIST], same[:, :SHORTLIST], top, place)
     return Trials(
         individual=individual,
         encounter=np.arange(count),
+        viewpoint=top[:, 0],
         known=known,
         years=np.where(known, drawn.integers(0, 3, count), -1),
         searched=np.full(count, searched),

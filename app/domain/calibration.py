@@ -15,7 +15,7 @@ from scipy.optimize import isotonic_regression
 
 from app.domain.catalogue import Viewpoint
 from app.domain.partition import Int64
-from app.domain.trials import Float64, Listed, ViewPair, pairs_of
+from app.domain.trials import SHORTLIST, Float64, Listed, ViewPair, pairs_of
 
 _EDGE = 1e-9
 
@@ -92,14 +92,19 @@ class Calibration:
         """P(same) of each candidate of one list (n), best first; None when nothing was fitted for such lists.
 
         ``others`` are the candidates' viewpoints. Curves differ by viewpoint pair; where they would contradict the
-        order of the list, neighbours share their mean (least squares, as isotonic regression does).
+        order of the list, neighbours share their mean within the first SHORTLIST (least squares, as isotonic regression
+        does), and whoever comes later has no more than the one before: how long the list is changes nothing above.
         """
         curves = self.same.get(listed, {})
         kinds = [kind if kind in curves else ViewPair.ANY for kind in pairs_of(query, others)]
         if not {*kinds, ViewPair.ANY} <= curves.keys():
             return None
-        each = np.array([curves[kind](score) for kind, score in zip(kinds, scores, strict=True)], np.float64)
-        return isotonic_regression(each, increasing=False).x if len(each) else each
+        each, which = np.zeros(len(scores)), np.array(kinds)
+        for kind in set(kinds):
+            each[which == kind] = curves[kind](scores[which == kind])
+        if len(each):
+            each[:SHORTLIST] = isotonic_regression(each[:SHORTLIST], increasing=False).x
+        return np.minimum.accumulate(each)
 
     def probability_new(self, kind: ViewPair, best: Sequence[float], searched: int) -> float | None:
         """P(the animal is none of those searched) from the scores of the best individuals, best first.

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from app.domain.calibration import Calibration, Curve, Novelty, fit_curve, lead_of
-from app.domain.partition import Int64
+from app.domain.partition import VIEWPOINTS, Int64
 from app.domain.reliability import Reliability, reliability
 from app.domain.trials import Float64, Listed, Trials, ViewPair
 
@@ -74,10 +74,9 @@ def judge(calibration: Calibration, trials: Kinds) -> list[Judged]:
     found = []
     for kind, asked in trials.items():
         for listed in Listed:
-            curves = calibration.same.get(listed, {})
-            pairs, curve = _candidates(asked, listed), curves.get(kind) or curves.get(ViewPair.ANY)
-            if curve and len(pairs.right):
-                found.append(Judged(kind, listed, _judged(curve(pairs.features[:, 0]), pairs)))
+            said, pairs = _said(calibration, asked, listed), _candidates(asked, listed)
+            if said is not None and len(pairs.right):
+                found.append(Judged(kind, listed, _judged(said, pairs)))
         novelty = calibration.new.get(kind) or calibration.new.get(ViewPair.ANY)
         questions = _questions(asked, (1.0,))
         if novelty and len(questions.right):
@@ -100,9 +99,8 @@ def cross_judge(trials: Kinds, folds: int = FOLDS) -> list[Judged]:
         for kind, asked in trials.items():
             held = asked.take(np.isin(asked.individual, own))
             for listed in Listed:
-                if curve := fitted.same[listed].get(kind):
-                    pairs = _candidates(held, listed)
-                    stated.setdefault((kind, listed), []).append((curve(pairs.features[:, 0]), pairs))
+                if kind in fitted.same[listed] and (said := _said(fitted, held, listed)) is not None:
+                    stated.setdefault((kind, listed), []).append((said, _candidates(held, listed)))
             if novelty := fitted.new.get(kind):
                 questions = _questions(held, (1.0,))
                 stated.setdefault((kind, None), []).append((novelty(*questions.features.T), questions))
@@ -120,6 +118,21 @@ def _together(parts: list[tuple[Float64, _Pairs]]) -> _Pairs:
 def _judged(stated: Float64, pairs: _Pairs, *, new: bool = False) -> Reliability:
     right = 1 - pairs.right if new else pairs.right
     return reliability(stated, right, pairs.weights, len(np.unique(pairs.individual)))
+
+
+def _said(calibration: Calibration, trials: Trials, listed: Listed) -> Float64 | None:
+    """P(same) of every candidate that a person would be shown, as a match says it of whole lists.
+
+    None where it says nothing of a list.
+    """
+    listing, found = trials.lists[listed], [np.zeros(0)]
+    for row, shown in enumerate(np.isfinite(listing.scores)):
+        query, others = VIEWPOINTS[trials.viewpoint[row]], listing.viewpoints[row][shown]
+        said = calibration.probability_same(listed, query, others, listing.scores[row][shown])
+        if said is None:
+            return None
+        found.append(said)
+    return np.concatenate(found)
 
 
 def _candidates(trials: Trials, listed: Listed) -> _Pairs:

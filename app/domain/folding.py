@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.domain.partition import NOBODY, Int64
@@ -37,6 +39,24 @@ def folded(found: Answers, keys: Int64) -> Answers:
         for first, rows in zip(kept.tolist(), inside, strict=True)
     ]
     return Answers(found.annotations[kept], found.likeness[kept], found.bridges[kept], tuple(shown))
+
+
+def completed(found: Answers, annotations: Int64, keys: Int64) -> Answers:
+    """A list whose answers hold all that shares their key, from annotations (m) with keys (m; NOBODY for none).
+
+    What the ranking did not look at stands behind what it did, in order of id, and inside the best answer of its key.
+    """
+    held = found.folded or ((),) * len(found.annotations)
+    looked = [(one, *inside) for one, inside in zip(found.annotations.tolist(), held, strict=True)]
+    key_of = dict(zip(annotations.tolist(), keys.tolist(), strict=True))
+    left: dict[int, list[int]] = {}
+    for one in sorted(key_of.keys() - {one for answer in looked for one in answer}):
+        left.setdefault(key_of[one], []).append(one)
+    left.pop(NOBODY, None)
+    whole = [
+        (*answer, *(one for name in answer for one in left.pop(key_of.get(name, NOBODY), ()))) for answer in looked
+    ]
+    return replace(found, folded=tuple(answer[1:] for answer in whole))
 
 
 def meetings(individuals: Int64, encounters: Int64) -> Int64:

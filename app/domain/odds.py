@@ -11,7 +11,7 @@ from app.domain.catalogue import Viewpoint
 from app.domain.meter import Figure, applying
 from app.domain.partition import NOBODY, Gallery, Int64, Mask
 from app.domain.ranking import first_of_each
-from app.domain.trials import Float64, Listed, kind_of
+from app.domain.trials import SHORTLIST, Float64, Listed, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def odds(
 ) -> Odds:
     """The odds of one ranked list: gallery rows ``found`` (n), best first, out of those ``searched``, and scores (n).
 
-    Without a calibration nothing is said, except that an empty gallery holds no animal.
+    Without a calibration nothing is said, except that an empty gallery holds no animal. What is said of the question
+    and of the first candidates does not depend on how many there are, once there are SHORTLIST.
     """
     if calibrated is None:
         return Odds(new=None if len(found) else 1.0)
@@ -52,7 +53,9 @@ def odds(
     same = calibrated.calibration.probability_same(listed, viewpoint, gallery.viewpoint[found], scores)
     return Odds(
         same=None if same is None else tuple(same.tolist()),
-        new=calibrated.calibration.probability_new(kind, _best_two(gallery.individual[found], scores), count),
+        new=calibrated.calibration.probability_new(
+            kind, _best_two(gallery.individual[found[:SHORTLIST]], scores[:SHORTLIST]), count
+        ),
         calibrated=calibrated,
         error_same=calibrated.error_of(kind, listed),
         error_new=calibrated.error_of(kind, None),

@@ -14,6 +14,9 @@ from app.domain.profiles import REVIEW, Profile
 MAX_CANDIDATES = 100
 MAX_PHOTOGRAPHS = 20
 
+MOST_INSIDE = 20
+"""So many of the annotations that are shown inside a candidate are named; all of them are counted."""
+
 
 class GroupBy(StrEnum):
     """What a candidate stands for."""

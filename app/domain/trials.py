@@ -76,22 +76,24 @@ def encounter_keys(gallery: Gallery) -> Int64:
 class Listing:
     """Ranked lists of n trials: ``scores`` (n, SHORTLIST), best first, filled up with minus infinity.
 
-    ``same`` tells which of them are of the query's own individual, ``place`` (n) is the place of the first that is,
-    from 1, or UNFOUND when the whole list, which is longer than what is kept here, holds none.
+    ``same`` tells which of them are of the query's own individual, ``viewpoints`` is the position of each one's
+    viewpoint in VIEWPOINTS, ``place`` (n) is the place of the first of the query's own, from 1, or UNFOUND when the
+    whole list, which is longer than what is kept here, holds none.
     """
 
     scores: Float64
     same: Mask
+    viewpoints: Int64
     place: Int64
 
     def take(self, rows: Mask) -> Listing:
         """The lists of some trials."""
-        return Listing(self.scores[rows], self.same[rows], self.place[rows])
+        return Listing(self.scores[rows], self.same[rows], self.viewpoints[rows], self.place[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trials:
-    """Columns of n trials: an annotation each.
+    """Columns of n trials: an annotation each, whose ``viewpoint`` is its position in VIEWPOINTS.
 
     ``known`` says whether its individual has another encounter in the gallery, ``years`` how many years lie between it
     and the nearest sighting there (UNDATED_GAP when not known), ``searched`` how many individuals were searched.
@@ -99,6 +101,7 @@ class Trials:
 
     individual: Int64
     encounter: Int64
+    viewpoint: Int64
     known: Mask
     years: Int64
     searched: Int64
@@ -118,6 +121,7 @@ class Trials:
         return Trials(
             self.individual[rows],
             self.encounter[rows],
+            self.viewpoint[rows],
             self.known[rows],
             self.years[rows],
             self.searched[rows],
@@ -130,6 +134,7 @@ def joined(parts: Sequence[Trials]) -> Trials:
     return Trials(
         individual=np.concatenate([part.individual for part in parts]),
         encounter=np.concatenate([part.encounter for part in parts]),
+        viewpoint=np.concatenate([part.viewpoint for part in parts]),
         known=np.concatenate([part.known for part in parts]),
         years=np.concatenate([part.years for part in parts]),
         searched=np.concatenate([part.searched for part in parts]),
@@ -137,20 +142,23 @@ def joined(parts: Sequence[Trials]) -> Trials:
     )
 
 
-def listing(rows: Iterable[tuple[Float64, Mask]]) -> Listing:
-    """Shorten ranked lists, each of scores and of whether they are the query's individual, to what a trial keeps."""
-    scores, same, places = [], [], []
-    for score, right in rows:
+def listing(rows: Iterable[tuple[Float64, Mask, Int64]]) -> Listing:
+    """Shorten ranked lists to what a trial keeps: scores, whether they are the query's individual, and viewpoints."""
+    scores, same, viewpoints, places = [], [], [], []
+    for score, right, viewpoint in rows:
         short = max(0, SHORTLIST - len(score))
         scores.append(np.pad(score[:SHORTLIST], (0, short), constant_values=-np.inf))
         same.append(np.pad(right[:SHORTLIST], (0, short)))
+        viewpoints.append(np.pad(viewpoint[:SHORTLIST], (0, short)))
         places.append(int(np.argmax(right)) + 1 if right.any() else UNFOUND)
     return Listing(
         np.reshape(np.asarray(scores, np.float64), (-1, SHORTLIST)),
         np.reshape(np.asarray(same, np.bool_), (-1, SHORTLIST)),
+        np.reshape(np.asarray(viewpoints, np.int64), (-1, SHORTLIST)),
         np.asarray(places, np.int64),
     )
 
 
 def _joined(parts: Sequence[Listing]) -> Listing:
-    return Listing(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "same", "place")))
+    names = ("scores", "same", "viewpoints", "place")
+    return Listing(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from app.domain import folding, ranking
 from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble
 from app.domain.marks import verified
 from app.domain.odds import Odds, odds
-from app.domain.partition import Scope, Selection
+from app.domain.partition import NOBODY, Gallery, Mask, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
 from app.domain.profiles import Profile, Verify
-from app.domain.question import GroupBy, MatchRequest
+from app.domain.question import MOST_INSIDE, GroupBy, MatchRequest
 from app.domain.ranking import Answers
 from app.domain.trials import SHORTLIST, Listed
 from app.services.asking import Asking, Query
-from app.services.rank import comparable, current_snapshot, listed_together
+from app.services.rank import comparable, current_snapshot, listed_together, moments
 from app.services.vet import Vet
 from app.telemetry import Stopwatch
-
-# So many of the annotations that are folded into a candidate are named; the others are counted.
-_INSIDE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class Candidate:
     ``days_between`` counts from the nearest photograph asked about, None when a date is unknown; ``same_photograph``
     marks the bytes of one of them;
     ``probability_same`` is None without a calibration for this ensemble and profile; ``bridge`` is the annotation in
-    the query's own view through which another view was found. ``folded`` counts what is shown inside this answer, and
-    ``inside`` names the best of it.
+    the query's own view through which another view was found. ``folded`` counts what is shown inside this answer, the
+    whole of the gallery searched, and ``inside`` names the first MOST_INSIDE of it, best first.
     """
 
     rank: int
@@ -163,7 +162,7 @@ class Match:
             if request.group_by is GroupBy.INDIVIDUAL:
                 found = folding.folded(found, columns.individual[columns.rows_of(found.annotations)])
             if len(found.annotations) >= limit or k >= selection.size:
-                return found.first(limit)
+                return _completed(request, columns, selection.mask, found.first(limit))
             k = min(k * 8, selection.size)
 
     def _verified(
@@ -192,6 +191,18 @@ class Match:
         return odds(next(known, None), kind, query.asked[0].viewpoint, snapshot.gallery, selection.mask, rows, scores)
 
 
+def _completed(request: MatchRequest, gallery: Gallery, searched: Mask, found: Answers) -> Answers:
+    """A list with all that was searched inside its candidates: counts do not depend on how far we looked."""
+    at = gallery.rows_of(found.annotations)
+    animals, folds = gallery.individual[at], gallery.fold[at]
+    alike = np.isin(gallery.individual, animals[animals != NOBODY]) | np.isin(gallery.fold, folds[folds != NOBODY])
+    near = np.flatnonzero(searched & alike)
+    keys = moments(gallery, near, request.profile)
+    if request.group_by is GroupBy.INDIVIDUAL:
+        keys = folding.joined(keys, gallery.individual[near])
+    return folding.completed(found, gallery.annotation[near], keys)
+
+
 def _candidates(
     request: MatchRequest, query: Query, found: Answers, known: Mapping[int, Annotation], said: Odds
 ) -> tuple[Candidate, ...]:
@@ -209,7 +220,7 @@ def _candidates(
             same_photograph=known[number].image.sha256 in query.digests,
             bridge=known.get(int(shown.bridges[place - 1])),
             folded=len(shown.folded[place - 1]),
-            inside=tuple(one for one in shown.folded[place - 1][:_INSIDE] if one in known),
+            inside=tuple(one for one in shown.folded[place - 1][:MOST_INSIDE] if one in known),
         )
         for place, (number, score, probability) in enumerate(ranked, start=1)
     )
@@ -218,7 +229,7 @@ def _candidates(
 def _named(request: MatchRequest, found: Answers) -> list[int]:
     """Every annotation that an answer names: candidates, their bridges and the best of what is folded into them."""
     shown = found.first(request.limit)
-    inside = [one for folded in shown.folded for one in folded[:_INSIDE]]
+    inside = [one for folded in shown.folded for one in folded[:MOST_INSIDE]]
     return [*found.annotations.tolist(), *shown.bridges[shown.bridges >= 0].tolist(), *inside]
 
 

@@ -110,6 +110,14 @@ def comparable(
     return Selection(embedded, selection.removed | counts)
 
 
+def moments(gallery: Gallery, rows: Int64, profile: Profile) -> Int64:
+    """One number for gallery rows (m) that a profile shows as one answer; NOBODY for what stands alone."""
+    nobody = np.full(len(rows), NOBODY)
+    folds = gallery.fold[rows] if profile.stage(Fold) else nobody
+    met = folding.meetings(gallery.individual[rows], gallery.encounter[rows]) if profile.stage(Spread) else nobody
+    return folding.joined(folds, met)
+
+
 def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
     """The generation that answers now, if its vectors are this ensemble's.
 
@@ -216,11 +224,7 @@ class _Asked:
 
     def folded(self, found: Answers) -> Answers:
         """A list with the moments and meetings that the profile folds."""
-        at, nobody = self.gallery.rows_of(found.annotations), np.full(len(found.annotations), NOBODY)
-        folds = self.gallery.fold[at] if self.profile.stage(Fold) else nobody
-        spread = self.profile.stage(Spread)
-        met = folding.meetings(self.gallery.individual[at], self.gallery.encounter[at]) if spread else nobody
-        return folding.folded(found, folding.joined(folds, met))
+        return folding.folded(found, moments(self.gallery, self.gallery.rows_of(found.annotations), self.profile))
 
 
 def _shortlists(ground: Ground, queries: Float32, passed: list[Int64], depth: int) -> list[Int64]:

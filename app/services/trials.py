@@ -91,7 +91,7 @@ class Trying:
             own = np.isin(columns.image, columns.image[asked])
             if not self.own_encounter:
                 met = keys == keys[rows[0]]
-                own = met | np.isin(columns.image, columns.image[met])
+                own = met | np.isin(columns.image, columns.image[met]) | _of_one_moment(columns.fold, met)
             mask = searchable & ~own
             for position in np.unique(columns.viewpoint[asked]):
                 viewpoint = VIEWPOINTS[position]
@@ -136,19 +136,19 @@ class Trying:
         return Trials(
             individual=individuals,
             encounter=keys[block.rows],
+            viewpoint=columns.viewpoint[block.rows],
             known=np.isin(individuals, columns.individual[mask]),
             years=np.array([self._years(row, mask) for row in block.rows.tolist()], np.int64),
             searched=np.full(len(individuals), len(np.unique(columns.individual[mask])), np.int64),
             lists={kind: listing([one[kind] for one in lists]) for kind in Listed},
         )
 
-    def _lists(self, found: Answers, own: int) -> dict[Listed, tuple[Float64, Mask]]:
-        columns = self.snapshot.gallery
-        scores = ranking.score_of(found.likeness)
-        individuals = columns.individual[columns.rows_of(found.annotations)]
+    def _lists(self, found: Answers, own: int) -> dict[Listed, tuple[Float64, Mask, Int64]]:
+        columns, at = self.snapshot.gallery, self.snapshot.gallery.rows_of(found.annotations)
+        individuals = columns.individual[at]
         first = np.sort(np.unique(individuals, return_index=True)[1])
-        same = individuals == own
-        return {Listed.ANNOTATION: (scores, same), Listed.INDIVIDUAL: (scores[first], same[first])}
+        scores, same, seen = ranking.score_of(found.likeness), individuals == own, columns.viewpoint[at]
+        return {Listed.ANNOTATION: (scores, same, seen), Listed.INDIVIDUAL: (scores[first], same[first], seen[first])}
 
     def _years(self, row: int, mask: Mask) -> int:
         columns = self.snapshot.gallery
@@ -156,6 +156,11 @@ class Trying:
         seen = seen[seen != UNDATED]
         year = columns.year[row]
         return int(np.abs(seen - year).min()) if len(seen) and year != UNDATED else UNDATED_GAP
+
+
+def _of_one_moment(folds: Int64, met: Mask) -> Mask:
+    """Rows that are duplicates of what was met: a copy filed under another encounter is no other encounter."""
+    return np.isin(folds, folds[met & (folds != NOBODY)])
 
 
 def _drawn(keys: Int64, queries: Mask) -> list[Int64]:

@@ -18,11 +18,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput, ResightError
 from app.domain.odds import percent
+from app.domain.partition import Scope
 from app.domain.question import MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 from app.domain.survey import SYNTHETIC
 from app.web import problems, shapes
 from app.web.door import Door, TheDoor
-from app.web.forms import LONGEST_NAME, Id, MatchForm, no_repeats
+from app.web.forms import LONGEST_NAME, Id, MatchForm, Viewpoints, no_repeats
 from app.web.schemas import IndividualAnswer, IndividualDetailAnswer, MatchAnswer
 
 _LISTED = 40
@@ -52,6 +53,7 @@ class Page:
     viewpoint: Viewpoint | None = None
     group_by: GroupBy = GroupBy.INDIVIDUAL
     own_encounter_left_out: bool = False
+    searched: tuple[Viewpoint, ...] | None = None
     trouble: str | None = None
     synthetic: bool = False
 
@@ -89,13 +91,17 @@ def look(
     individual: Annotated[str | None, Query(max_length=LONGEST_NAME)] = None,
     annotation_id: Annotated[Id | None, Query()] = None,
     exclude_own_encounter: Annotated[bool, Query()] = False,
+    viewpoints: Annotated[Viewpoints | None, Query()] = None,
     after: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
 ) -> HTMLResponse:
     """The catalogue's individuals, one of them, or the match of a catalogued annotation."""
     if annotation_id is None:
         return _page(door, None, after, individual).html()
     request = MatchRequest(
-        annotation_ids=(annotation_id,), without_own_encounter=exclude_own_encounter, group_by=GroupBy.INDIVIDUAL
+        annotation_ids=(annotation_id,),
+        scope=Scope(viewpoints=frozenset(viewpoints or Viewpoint)),
+        without_own_encounter=exclude_own_encounter,
+        group_by=GroupBy.INDIVIDUAL,
     )
     return _page(door, lambda: request, after).html()
 
@@ -139,6 +145,7 @@ def _page(door: Door, asked: Callable[[], MatchRequest] | None, after: str = "",
             viewpoint=request.viewpoint_of(0),
             group_by=request.group_by,
             own_encounter_left_out=request.without_own_encounter,
+            searched=tuple(sorted(request.scope.viewpoints)),
         )
     shown = [*(page.chosen.seen if page.chosen else ()), *(page.answer.candidates if page.answer else ())]
     return replace(page, synthetic=page.synthetic or any(one.source_id.startswith(SYNTHETIC) for one in shown))

@@ -67,8 +67,8 @@ class Sighted(Answer):
 class FoldedAnswer(Answer):
     """What is shown inside a candidate instead of after it: the same moment, encounter or individual."""
 
-    count: int
-    annotation_ids: list[int] = Field(description="The best of them, at most 5.")
+    count: int = Field(description="All of them in the gallery searched.")
+    annotation_ids: list[int] = Field(description="The first 20 of them, best first.")
 
 
 class CandidateAnswer(Sighted):
@@ -248,6 +248,10 @@ class ImportAnswer(Answer):
     rows: dict[RowState, int]
     refused: list[RefusedRow] = Field(description="At most 1,000.")
     quarantined: list[RefusedRow] = Field(description="Set apart after three attempts; at most 1,000.")
+    near_duplicates: int | None = Field(
+        description="Of its new annotations, how many have a photograph that is nearly another one; null until known."
+    )
+    bursts: int | None = Field(description="Of its new annotations, how many are one of a burst; null until known.")
     reason: str | None = Field(description="Why a failed import failed.")
 
 

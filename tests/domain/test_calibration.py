@@ -11,7 +11,7 @@ from scipy.optimize import isotonic_regression
 from app.domain.calibration import Calibration, Curve, Novelty, fit_curve, lead_of
 from app.domain.catalogue import Viewpoint
 from app.domain.partition import VIEWPOINTS
-from app.domain.trials import Listed, ViewPair
+from app.domain.trials import SHORTLIST, Listed, ViewPair
 
 unit = st.floats(0, 1)
 pairs = st.lists(st.tuples(unit, st.booleans(), st.floats(0.01, 1)), min_size=2, max_size=60).filter(
@@ -185,3 +185,18 @@ def test_probabilities_follow_the_order_of_the_list(rows):
     )
     assert (np.diff(found) <= 1e-12).all()
     assert ((found > 0) & (found < 1)).all()
+
+
+@given(st.lists(st.tuples(unit, st.sampled_from(VIEWPOINTS)), min_size=SHORTLIST, max_size=60))
+@settings(deadline=None)
+def test_a_longer_list_changes_nothing_above(rows):
+    """Whoever asks for 50 candidates is told the same of the first 20 as who asks for fewer."""
+    rows = sorted(rows, key=lambda row: -row[0])
+    curves = {ViewPair.ANY: FLAT, ViewPair.SAME: RISING, ViewPair.ACROSS: Curve((0.4, 0.6), (0.01, 0.99))}
+    calibration = Calibration({Listed.ANNOTATION: curves}, {})
+    scores, seen = np.array([score for score, _ in rows]), positions(*(viewpoint for _, viewpoint in rows))
+    whole, short = (
+        calibration.probability_same(Listed.ANNOTATION, Viewpoint.TOP, seen[:size], scores[:size])
+        for size in (len(rows), SHORTLIST)
+    )
+    assert whole[:SHORTLIST].tolist() == short.tolist()

@@ -1,8 +1,11 @@
 """Fitting: honest on animals that were not fitted on, and silent where there is too little to learn from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from app.domain.calibration import Calibration, Curve
 from app.domain.catalogue import Viewpoint
 from app.domain.fitting import cross_judge, fit, judge
 from app.domain.partition import VIEWPOINTS
@@ -76,6 +79,25 @@ def test_a_kind_without_a_curve_is_judged_by_the_mixed_one():
     """As it would be used."""
     found = judge(fit({ViewPair.ANY: TRIALS}), {ViewPair.MIRROR: TRIALS})
     assert [(one.kind, one.listed) for one in found] == [(ViewPair.MIRROR, listed) for listed in (*Listed, None)]
+
+
+def test_a_mixed_gallery_is_judged_as_it_is_answered():
+    """Each candidate by the curve of its viewpoint pair and in the order of its list, not by the mixed curve."""
+    mixed = replace(TRIALS, lists={listed: _half_lateral(listing) for listed, listing in TRIALS.lists.items()})
+    flat, curve = Curve((0.5,), (0.3,)), Curve((0.5, 0.9), (0.1, 0.8))
+    same = {listed: {ViewPair.ANY: flat, ViewPair.SAME: flat, ViewPair.ACROSS: curve} for listed in Listed}
+    (found, _) = judge(Calibration(same, {}), {ViewPair.ANY: mixed})
+    listing, stated = mixed.lists[Listed.ANNOTATION], []
+    for scores, seen in zip(listing.scores, listing.viewpoints, strict=True):
+        stated += Calibration(same, {}).probability_same(Listed.ANNOTATION, Viewpoint.TOP, seen, scores).tolist()
+    assert min(stated) < 0.3
+    assert sum(one.weight * one.stated for one in found.reliability.bins) == pytest.approx(sum(stated))
+
+
+def _half_lateral(listing):
+    seen = listing.viewpoints.copy()
+    seen[:, ::2] = VIEWPOINTS.index(Viewpoint.LEFT)
+    return replace(listing, viewpoints=seen)
 
 
 def test_the_size_of_the_gallery_is_learned():

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from app.domain.folding import fold, joined, meetings
+from app.domain.folding import completed, fold, joined, meetings
 from app.domain.partition import NOBODY
+from app.domain.ranking import Answers
 
 
 def test_later_rows_of_a_key_are_folded_into_its_first():
@@ -34,3 +35,12 @@ def test_keys_of_two_kinds_join():
     assert keys[3] == NOBODY
     assert keys[4] not in {NOBODY, keys[0]}
     assert joined(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
+
+
+def test_an_answer_holds_what_was_not_looked_at():
+    """By id behind what the ranking saw, in the best answer of its key, never twice and never without a key."""
+    found = Answers(np.array([7, 3]), np.array([0.9, 0.8]), np.array([-1, -1]), ((9,), ()))
+    ids, keys = np.array([1, 2, 3, 4, 7, 8, 9]), np.array([5, NOBODY, 5, 6, 5, 5, 5])
+    assert completed(found, ids, keys).folded == ((9, 1, 8), ())
+    plain = Answers(np.array([7, 3]), np.array([0.9, 0.8]), np.array([-1, -1]))
+    assert completed(plain, np.array([2, 3, 7]), np.array([4, 4, NOBODY])).folded == ((), (2,))

@@ -53,6 +53,17 @@ def test_a_trial_never_sees_its_own_encounter(world):
     assert set(asked.searched) == {41, 42}
 
 
+def test_a_copy_in_another_encounter_is_no_other_encounter():
+    """The very moment filed under another encounter tells nothing of how new photographs fare."""
+    rows = [sighting(row, "w", encounter=name) for row, name in ((2, "a"), (3, "b"), (4, "c"))]
+    alone = World()
+    alone.bring(rows, [photo(1, 1), photo(1, 2), photo(1, 3)])
+    assert trials(alone)()[ViewPair.ANY].known.all()
+    snapshot = alone.index.current()
+    snapshot.gallery = replace(snapshot.gallery, fold=np.full(3, 9))
+    assert not Trying(snapshot, alone.embedder.ensemble, COSINE)()
+
+
 def test_with_its_own_encounter_everybody_is_known():
     """The easy question, asked for comparison: only the photograph itself is left out."""
     rows = [sighting(row, "w", encounter="a") for row in (2, 3)]
@@ -153,12 +164,15 @@ def test_calibrating_makes_probabilities(world):
 
 
 def test_odds_do_not_depend_on_how_many_are_asked_for(world):
-    """One candidate or twenty: the first has the same probability, and so has a new animal."""
+    """One candidate, twenty or fifty: the first have the same probabilities, and so has a new animal."""
     world.services.calibrate()
-    few, many = (world.services.match(MatchRequest(photographs=(photo(5, 99),), limit=limit)) for limit in (1, 20))
-    assert few.candidates[0].probability_same == many.candidates[0].probability_same
-    assert few.odds.new == many.odds.new
-    assert few.odds.new is not None
+    told = [world.services.match(MatchRequest(photographs=(photo(5, 99),), limit=limit)) for limit in (1, 20, 50)]
+    same = [[candidate.probability_same for candidate in one.candidates] for one in told]
+    assert [len(one) for one in same] == [1, 20, 50]
+    assert same[0] == same[1][:1]
+    assert same[1] == same[2][:20]
+    assert len({one.odds.new for one in told}) == 1
+    assert told[0].odds.new is not None
     world.calibrations.held.clear()
 
 

@@ -131,6 +131,16 @@ def test_a_meeting_counts_once_and_its_photographs_are_told(world):
     assert [candidate.folded for candidate in grouped] == [2] * 4
 
 
+def test_all_of_an_encounter_is_counted_however_many_are_asked_for():
+    """Also what lies deeper than the search had to look; the first twenty are named."""
+    world = World()
+    rows = [sighting(row, "crowd", encounter="long") for row in range(2, 272)] + [sighting(300, "other")]
+    world.bring(rows, [*(photo(1, row, size=(8, 8)) for row in range(2, 272)), photo(9, 1)])
+    for limit in (1, 2, 50):
+        best = world.services.match(MatchRequest(photographs=(photo(1, 999),), limit=limit)).candidates[0]
+        assert (best.annotation.individual, best.folded, len(best.inside)) == ("crowd", 269, 20)
+
+
 def test_another_view_is_found_through_the_animals_own(world):
     """A top photograph finds a left view through the top view of the same whale, which the candidate names."""
     row = sighting(90, "whale2", viewpoint=Viewpoint.LEFT)

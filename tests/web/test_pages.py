@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from app.domain.catalogue import Viewpoint
 from app.domain.errors import CatalogueUnavailable
 from tests.fakes import photo, sighting
 
@@ -68,11 +69,25 @@ def test_a_chosen_photograph_is_answered_on_the_page(client):
     page = client.post("/", files={"image": ("a.png", photo(2, 9))}, data=fields)
     tags = Tags(page.text)
     assert page.status_code == 200
-    assert len([link for link in tags.values("img", "src") if link.startswith("/annotations/")]) == 4
+    assert len([link for link in tags.values("img", "src") if link.startswith("/annotations/")]) == 12
+    assert page.text.count("+2 more of this animal") == 4
+    assert "review: bridge, fold, spread" in page.text
     assert [link for link in tags.values("img", "src") if link.startswith("data:image/jpeg;base64,")]
     assert re.findall(r'<td class="rank">(\d+)</td>', page.text) == ["1", "2", "3", "4"]
     assert "Searched 12 of 12 annotations" in page.text
     assert "not a probability" in page.text
+
+
+def test_the_page_shows_why_another_view_was_found(client, world):
+    """With the picture of the bridge, and without it where the own view is searched."""
+    world.bring([sighting(90, "whale2", viewpoint=Viewpoint.LEFT)], [photo(77)], "folder:more")
+    top = next(one["annotation_id"] for one in client.get("/individuals/whale2").json()["seen"])
+    mixed = client.get(f"/?annotation_id={top}").text
+    assert "via image" not in mixed
+    assert f'href="/?annotation_id={top}&amp;viewpoints=left,right"' in mixed
+    page = client.get(f"/?annotation_id={top}&viewpoints=left,right").text
+    assert "via image" in page
+    assert '<option value="left,right" selected>' in page
 
 
 def test_several_photographs_can_be_chosen(client):
