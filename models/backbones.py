@@ -134,15 +134,29 @@ class _Depthwise(torch.autograd.Function):
 
 
 def make_backbone(name: str, *, pretrained: bool = True, weights: Path | None = None) -> Backbone:
-    """A backbone by name, with ImageNet weights, the user's own from ``weights`` (a state dict), or none.
+    """A backbone by name, with ImageNet weights, the user's own from ``weights``, or none.
+
+    ``weights`` is a state dict, or the checkpoint of a run, whose averaged weights are then gone on from.
 
     Raises InvalidInput for weights that do not fit, or a name that neither the packages nor timm know.
     """
     own = pretrained and weights is None
     backbone = LiteBackbone(name, pretrained=own) if name in PACKAGED else TimmBackbone(name, pretrained=own)
     if weights is not None:
-        _fill(backbone, read_tensors(weights), f"the weights {weights.name!r} do not fit the backbone {name!r}")
+        _fill(
+            backbone,
+            _backbone_of(read_tensors(weights)),
+            f"the weights {weights.name!r} do not fit the backbone {name!r}",
+        )
     return backbone
+
+
+def _backbone_of(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The averaged backbone of a run's checkpoint; a state dict as it is."""
+    if not isinstance(average := state.get("average"), Mapping):
+        return state
+    own = "backbone."
+    return {name.removeprefix(own): value for name, value in average.items() if name.startswith(own)}
 
 
 def _fill(backbone: Backbone, state: Mapping[str, Any], fault: str) -> None:

@@ -57,6 +57,9 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the recipe's.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="The fold to keep back, from 0.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Begin with the backbone of this checkpoint or state dict, not ImageNet's.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; by default every core.")] = None,
     cache: Cache = _CACHE,
     *,
@@ -80,7 +83,7 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         keep_memory()
         if threads:
             torch.set_num_threads(threads)
-        wanted = _altered(find_recipe(recipe), epochs, seed, fold)
+        wanted = _altered(find_recipe(recipe), epochs, seed, fold, weights)
         altered = [f"{what}{value}" for what, value in (("seed", seed), ("fold", fold)) if value is not None]
         folder = out or _RUNS / "-".join([wanted.name, *altered])
         photographs = read_photographs(data)
@@ -106,9 +109,9 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         typer.echo(f"the run is in {folder}")
 
 
-def _altered(recipe: Recipe, epochs: int | None, seed: int | None, fold: int | None) -> Recipe:
+def _altered(recipe: Recipe, epochs: int | None, seed: int | None, fold: int | None, weights: Path | None) -> Recipe:
     """The recipe with what the command line says instead; a fold of its own is one by individual."""
-    folds, schedule = recipe.folds, recipe.schedule
+    folds, schedule, net = recipe.folds, recipe.schedule, recipe.net
     if fold is not None:
         if fold >= folds.count:
             raise InvalidInput(f"there is no fold {fold}: the recipe divides into {folds.count}, from 0")
@@ -116,9 +119,10 @@ def _altered(recipe: Recipe, epochs: int | None, seed: int | None, fold: int | N
         folds = folds.model_copy(update={"kind": kind, "fold": fold})
     if epochs is not None:
         schedule = schedule.model_copy(update={"epochs": epochs})
-    return recipe.model_copy(
-        update={"folds": folds, "schedule": schedule, "seed": recipe.seed if seed is None else seed}
-    )
+    if weights is not None:
+        net = net.model_copy(update={"weights": weights})
+    chosen = recipe.seed if seed is None else seed
+    return recipe.model_copy(update={"folds": folds, "schedule": schedule, "net": net, "seed": chosen})
 
 
 @app.command()
@@ -151,8 +155,9 @@ def export(  # noqa: PLR0913 - each is an option of the command line
         Whitening,
         typer.Option(help="Fold a whitening in: of all variance, or of that across encounters."),
     ] = "none",
-    also_at: Annotated[list[str] | None, typer.Option(help="HEIGHTxWIDTH: look at this size as well.")] = None,
     *,
+    also_at: Annotated[list[str] | None, typer.Option(help="HEIGHTxWIDTH: look at this size as well.")] = None,
+    weight: Annotated[list[float] | None, typer.Option(min=0.01, help="A weight for each run, in their order.")] = None,
     cache: Cache = _CACHE,
     int8: Annotated[bool, typer.Option("--int8", help="Eight-bit convolutions: quicker, a space of its own.")] = False,
 ) -> None:
@@ -163,7 +168,10 @@ def export(  # noqa: PLR0913 - each is an option of the command line
         from models.workshop import release_runs
 
         title = Title(name, "1", licence, training_data)
-        plan = ExportPlan(Levelling(whitening), int8, tuple(_size(text) for text in also_at or ()))
+        if weight and len(weight) != len(runs):
+            raise InvalidInput(f"{len(weight)} weights for {len(runs)} runs: give one for each, or none")
+        sizes = tuple(_size(text) for text in also_at or ())
+        plan = ExportPlan(Levelling(whitening), int8, sizes, tuple(weight or ()))
         ensemble = release_runs(runs, data, out, title, cache, plan, tick)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
 

@@ -37,11 +37,16 @@ class Levelling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportPlan:
-    """How trained nets become members; ``also_at`` are further sizes (height, width) at which each looks as well."""
+    """How trained nets become members.
+
+    ``also_at`` are further sizes (height, width) at which each looks as well; ``weights`` those of the runs in their
+    order, 1 each when there are none.
+    """
 
     whitening: Levelling = Levelling.NONE
     int8: bool = False
     also_at: tuple[tuple[int, int], ...] = ()
+    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

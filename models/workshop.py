@@ -97,8 +97,10 @@ def release_runs(
     refuse_leaks(pack, photographs, np.unique(np.concatenate(seen)))
     names = member_names(recipes)
     parts: dict[tuple[Viewpoint, ...], list[Part]] = {}
-    for one, rows, name in zip(trained, seen, names, strict=True):
-        part = replace(trained_member(one, photographs, rows, cache, whitening=plan.whitening), name=name)
+    weights = plan.weights or (1.0,) * len(trained)
+    for one, rows, name, weight in zip(trained, seen, names, weights, strict=True):
+        part = trained_member(one, photographs, rows, cache, whitening=plan.whitening)
+        part = replace(part, name=name, weight=weight)
         served = tuple(view for view in Viewpoint if view in one.recipe.viewpoints)
         parts.setdefault(served, []).append(eight_bits(part, photographs, rows, cache) if plan.int8 else part)
     spaces = []

@@ -148,6 +148,15 @@ def test_a_packaged_classifier_serves_as_own_weights():
     assert all(torch.equal(own[name], named[name]) for name in named)
 
 
+def test_a_run_is_gone_on_from_by_its_checkpoint(tmp_path):
+    """The averaged backbone of a checkpoint is where a new run begins; neck and head are left to it."""
+    own = {name: value + 1 for name, value in make_backbone("efficientnet-lite0", pretrained=False).state_dict().items()}
+    average = {f"backbone.{name}": value for name, value in own.items()} | {"neck.0.weight": torch.zeros(3)}
+    torch.save({"recipe": {}, "average": average}, tmp_path / "best.pt")
+    begun = make_backbone("efficientnet-lite0", weights=tmp_path / "best.pt").state_dict()
+    assert all(torch.equal(own[name], begun[name]) for name in own)
+
+
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"PK\x03\x04 not a whole archive"])
 def test_a_file_that_holds_no_weights_is_refused(tmp_path, content):
     """Garbage is the user's fault, told in a sentence, as own weights and as a checkpoint."""

@@ -93,11 +93,13 @@ def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_pa
     assert 0.0 <= float(lines[-1]["map20_pooled"]) <= 1.0
     title = Title("tiny", "1", "none", "painted animals")
     runs, cache = [tmp_path / "run" / LAST], tmp_path / "cache"
-    release_runs(runs, catalogue, tmp_path / "tiny", title, cache, ExportPlan(also_at=((64, 32),)))
+    plan = ExportPlan(also_at=((64, 32),), weights=(0.7,))
+    ensemble = release_runs(runs, catalogue, tmp_path / "tiny", title, cache, plan)
+    assert [member.weight for member in ensemble.members] == [0.7, 0.7]
     assert len(list((tmp_path / "tiny").glob("*.onnx"))) == 1  # two members, one file
     services = bootstrap(Settings(data=tmp_path / "data", ensemble=str(tmp_path / "tiny"), threads=1))
-    plan = services.planning.plan(f"path:{catalogue.resolve()}")
-    services.ingest.run(services.planning.begin(plan))
+    sheet = services.planning.plan(f"path:{catalogue.resolve()}")
+    services.ingest.run(services.planning.begin(sheet))
     result = services.match(
         MatchRequest(photographs=((catalogue / "a2-1.jpg").read_bytes(),), viewpoints=(Viewpoint.TOP,))
     )
