@@ -87,7 +87,7 @@ def bootstrap(settings: Settings) -> Services:
         evaluate=Evaluate(evaluation, ZipPacks(evaluation.packs.read, settings.import_root)),
         browse=Browse(catalogue, blobs, images),
         curate=Curate(catalogue, catalogue, blobs, images, embedder, index),
-        duplicates=Duplicates(catalogue, index),
+        duplicates=Duplicates(catalogue, index, catalogue.rows),
         reindex=reindex,
         calibrate=Calibrate(embedder, index, calibrations, shipped),
         health=Health(catalogue, embedder, index, blobs),

@@ -139,7 +139,7 @@ def import_(
     import_id = services.jobs.run(lambda: services.planning.begin(plan))
     with show.Bar("importing", quiet=json) as bar:
         report = services.jobs.run(lambda: services.ingest.run(import_id, bar.at))
-    show.imported(report, as_json=json)
+    show.imported(report, services.duplicates.of_import(report), as_json=json)
 
 
 @app.command()

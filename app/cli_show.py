@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.duplicates import Flagged
 from app.domain.errors import BadRows, ResightError
 from app.domain.ingestion import ImportReport, RowState
 from app.domain.odds import percent
@@ -71,13 +72,18 @@ def planned(answer: Mapping[str, Any], *, as_json: bool) -> None:
     _more(console, answer["refused_rows"])
 
 
-def imported(report: ImportReport, *, as_json: bool) -> None:
+def imported(report: ImportReport, flags: Flagged | None, *, as_json: bool) -> None:
     """How an import ended, with a reason for each row that was refused."""
     if as_json:
-        print_json(asdict(report) | {"total": report.total})
+        known = asdict(flags) if flags else {"near_duplicates": None, "bursts": None}
+        print_json(asdict(report) | {"total": report.total} | known)
         return
     counts = ", ".join(f"{count} {state}" for state, count in report.rows.items() if count)
     console.print(f"import {report.import_id} {report.state}: {report.total} rows: {counts}")
+    if flags and (flags.near_duplicates or flags.bursts):
+        console.print(
+            f"{flags.near_duplicates} are near-duplicates, {flags.bursts} are in bursts: see `resight duplicates`."
+        )
     for row, source_id, reason in report.refused[:_SHOWN]:
         console.print(f"  row {row} ({source_id}): {reason}", style="yellow", markup=False)
     _more(console, report.rows.get(RowState.REFUSED, 0))

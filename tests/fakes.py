@@ -221,7 +221,7 @@ class World:
             evaluate=Evaluate(self.evaluation_work, self.sources),
             browse=Browse(self.catalogue, self.blobs, self.images),
             curate=Curate(self.catalogue, *ports),
-            duplicates=Duplicates(self.catalogue, self.index),
+            duplicates=Duplicates(self.catalogue, self.index, self.catalogue.rows),
             reindex=reindex,
             calibrate=Calibrate(self.embedder, self.index, self.calibrations, self.released),
             health=Health(self.catalogue, self.embedder, self.index, self.blobs),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.catalogue import Sighting
@@ -28,6 +28,7 @@ class FakeRows:
     """``broken`` is raised by the next writes, one after the other."""
 
     rows: dict[int, dict[int, Row]]
+    ids: Callable[[list[str]], Mapping[str, int]]
     broken: list[Exception] = field(default_factory=list)
     requests: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -47,6 +48,11 @@ class FakeRows:
         for line, reason in rows:
             own = self.rows[import_id][line]
             own.state, own.reason = RowState.QUARANTINED, reason
+
+    def brought(self, import_id: int) -> list[int]:
+        added = {RowState.STORED, RowState.INDEXED}
+        names = [row.sighting.source_id for row in self.rows.get(import_id, {}).values() if row.state in added]
+        return sorted(self.ids(names).values())
 
     def requested(self, request: RequestKey) -> int | None:
         sha256, import_id = self.requests.get(request.key, (request.sha256, None))

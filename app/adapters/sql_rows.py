@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, bindparam, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, false, select, update
 
 from app.adapters import sql_imports
 from app.adapters.sql_engine import Database
+from app.adapters.sql_tables import annotations as annotated
 from app.adapters.sql_tables import import_rows
 from app.domain.ingestion import RequestKey, RowState, Waiting
 from app.domain.sightings import load_sighting
@@ -37,6 +38,11 @@ class SqlRows:
         with self._database.writing() as connection:
             states = {row: (RowState.QUARANTINED, reason) for row, reason in rows}
             sql_imports.mark(connection, import_id, states)
+
+    def brought(self, import_id: int) -> list[int]:
+        own = annotated.c.import_id == import_id, annotated.c.removed.is_(false())
+        with self._database.reading() as connection:
+            return list(connection.scalars(select(annotated.c.id).where(*own).order_by(annotated.c.id)))
 
     def requested(self, request: RequestKey) -> int | None:
         with self._database.reading() as connection:

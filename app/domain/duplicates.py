@@ -6,7 +6,7 @@ number of bits in which they differ. The thresholds were chosen by measuring (do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,14 @@ def distances(left: Int64, right: Int64) -> Int64:
     return np.bitwise_count(differing).astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """How many annotations are in a photograph that nearly is another one, and how many are one of a burst."""
+
+    near_duplicates: int
+    bursts: int
+
+
 def near_duplicates(gallery: Gallery, annotation_id: int) -> list[NearDuplicate]:
     """Annotations whose photograph is at most NEAR from that of ``annotation_id``, nearest first, ties by id.
 
@@ -81,6 +89,15 @@ def burst_groups(gallery: Gallery) -> list[list[int]]:
     members = np.split(order, np.flatnonzero(np.diff(gallery.fold[order])) + 1)
     several = [own for own in members if len(np.unique(gallery.image[own])) > 1]
     return sorted(gallery.annotation[own].tolist() for own in several)
+
+
+def flagged(gallery: Gallery, annotations: Collection[int]) -> Flagged:
+    """How many of ``annotations`` have a near-duplicate, and how many belong to a burst, anywhere in the gallery."""
+    asked = frozenset(annotations)
+    near, bursts = (
+        sum(len(asked.intersection(group)) for group in groups(gallery)) for groups in (duplicate_groups, burst_groups)
+    )
+    return Flagged(near, bursts)
 
 
 def folds(annotation: Int64, animal: Int64, image: Int64, phash: Int64, moment: Int64) -> Int64:

@@ -1,4 +1,4 @@
-"""The port of the rows of an import that wait; the others stand in ``ports.py``."""
+"""The port of the rows of an import, and of what they became; the others stand in ``ports.py``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.domain.ingestion import RequestKey, Waiting
 
 
 class ImportRows(Protocol):
-    """The rows of imports that wait, in the catalogue's database. Raises CatalogueUnavailable."""
+    """The rows of imports, in the catalogue's database. Raises CatalogueUnavailable."""
 
     def waiting(self, import_id: int, limit: int) -> list[Waiting]:
         """The next ``limit`` rows, those tried least often first, then in order; raises UnknownImport."""
@@ -22,6 +22,9 @@ class ImportRows(Protocol):
 
     def quarantine(self, import_id: int, rows: Sequence[tuple[int, str]]) -> None:
         """Set rows apart for good, each with its reason."""
+
+    def brought(self, import_id: int) -> list[int]:
+        """The ids of the annotations that an import has added and that were not removed since, in order."""
 
     def requested(self, request: RequestKey) -> int | None:
         """The import that this request began, if any; raises KeyReused when its key stands for another one."""

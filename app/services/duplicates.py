@@ -6,9 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.domain.catalogue import Annotation
-from app.domain.duplicates import NearDuplicate, burst_groups, duplicate_groups, near_duplicates
+from app.domain.duplicates import (
+    Flagged,
+    NearDuplicate,
+    burst_groups,
+    duplicate_groups,
+    flagged,
+    near_duplicates,
+)
 from app.domain.errors import IndexUnavailable
+from app.domain.ingestion import ImportReport, ImportState
 from app.domain.ports import Catalogue, VectorIndex
+from app.domain.ports_import import ImportRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +34,21 @@ class Duplicates:
 
     catalogue: Catalogue
     index: VectorIndex
+    rows: ImportRows
 
     def near(self, annotation_id: int) -> list[NearDuplicate] | None:
         """Near-duplicates of one annotation, nearest first; None while no generation is ready to tell."""
         try:
             return near_duplicates(self.index.current().gallery, annotation_id)
+        except IndexUnavailable:
+            return None
+
+    def of_import(self, report: ImportReport) -> Flagged | None:
+        """How many annotations of an import are flagged; None until it is done and while no generation is ready."""
+        if report.state is not ImportState.DONE:
+            return None
+        try:
+            return flagged(self.index.current().gallery, self.rows.brought(report.import_id))
         except IndexUnavailable:
             return None
 

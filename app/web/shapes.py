@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.domain.catalogue import Annotation, CaptureDate, DatePrecision, Individual, Viewpoint
+from app.domain.duplicates import Flagged
 from app.domain.ensemble import Ensemble
 from app.domain.ingestion import ImportReport, Plan, RowState, Trial
 from app.domain.jobs import Job
@@ -77,7 +78,7 @@ def plan_answer(plan: Plan, trial: Trial) -> schemas.PlanAnswer:
     )
 
 
-def import_answer(report: ImportReport, job: Job | None) -> schemas.ImportAnswer:
+def import_answer(report: ImportReport, job: Job | None, flags: Flagged | None) -> schemas.ImportAnswer:
     """Where an import and its job stand; a path of this machine is not shown."""
     kind = report.source.partition(":")[0]
     return schemas.ImportAnswer(
@@ -92,6 +93,8 @@ def import_answer(report: ImportReport, job: Job | None) -> schemas.ImportAnswer
         rows={state: report.rows.get(state, 0) for state in RowState},
         refused=[schemas.RefusedRow(row=row, source_id=name, reason=why) for row, name, why in report.refused],
         quarantined=[schemas.RefusedRow(row=row, source_id=name, reason=why) for row, name, why in report.quarantined],
+        near_duplicates=None if flags is None else flags.near_duplicates,
+        bursts=None if flags is None else flags.bursts,
         reason=report.reason,
     )
 

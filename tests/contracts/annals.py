@@ -288,6 +288,16 @@ def test_a_removed_row_is_not_imported_again(edited):
     assert edited.kept(number(edited)).removed
 
 
+def test_what_an_import_brought_is_what_it_added_and_nobody_removed(edited):
+    """Rows that another import had brought already are not its own; a removed annotation is nobody's."""
+    again = edited.begin_import("a folder", [said("one", 2), said("six", 3)])
+    edited.add(again, [ready(said("one", 2)), ready(said("six", 3))], [])
+    assert edited.rows.brought(again) == [number(edited, "six")]
+    assert edited.rows.brought(again - 1) == [number(edited, name) for name in ("one", "two", "three", "four")]
+    change(edited, "two", removed=True)
+    assert edited.rows.brought(again - 1) == [number(edited, name) for name in ("one", "three", "four")]
+
+
 @pytest.mark.parametrize("stray", [999, 0, -1, 2**40])
 def test_an_annotation_that_never_was_is_unknown(edited, stray):
     """Neither kept, nor changed, nor without a past: it is not there."""

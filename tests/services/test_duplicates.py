@@ -6,8 +6,9 @@ import pytest
 
 from app.domain.catalogue import CaptureDate, DatePrecision
 from app.domain.curation import Signature
+from app.domain.duplicates import Flagged
 from app.domain.errors import IndexUnavailable
-from tests.fakes import World, photo, sighting
+from tests.fakes import FakeSheet, World, photo, sighting
 
 
 @pytest.fixture
@@ -35,6 +36,22 @@ def test_copies_are_near_and_frames_are_a_burst(world):
     groups = duplicates.groups()
     assert [[one.annotation_id for one in group] for group in groups.near] == [[1, 2, 3]]
     assert [[one.annotation_id for one in group] for group in groups.bursts] == [[1, 3]]
+
+
+def test_an_import_tells_how_many_it_brought_are_flagged(world):
+    """Its own annotations are counted, against the whole catalogue; not known is not none."""
+    duplicates, report = world.services.duplicates, world.catalogue.import_report
+    assert duplicates.of_import(report(1)) == Flagged(near_duplicates=3, bursts=2)
+    rows = [
+        sighting(2, "whale1", source_id="again", captured=_at(2)),
+        sighting(3, "whale9", source_id="other", captured=_at(2)),
+    ]
+    second = world.bring(rows, [photo(1, kind="JPEG"), photo(9)], "folder:more")
+    assert duplicates.of_import(report(second)) == Flagged(near_duplicates=1, bursts=1)
+    world.opened["folder:waits"] = FakeSheet([sighting(2, "whale5", source_id="waits")], {"002.png": photo(5)})
+    assert duplicates.of_import(report(world.begin("folder:waits"))) is None
+    world.index._current = None
+    assert duplicates.of_import(report(1)) is None
 
 
 def test_what_was_removed_meanwhile_is_in_no_group(world):

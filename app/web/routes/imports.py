@@ -76,13 +76,14 @@ def begin_import(
 def import_report(import_id: Annotated[int, Path(ge=1, le=LARGEST_ID)], services: TheServices) -> ImportAnswer:
     """Progress counts rows in a final state over all rows; refused rows are listed with their reasons."""
     report = services.ingest.report(import_id)
-    return shapes.import_answer(report, services.control.job_of(report))
+    return shapes.import_answer(report, services.control.job_of(report), services.duplicates.of_import(report))
 
 
 def _accepted(import_id: int, door: Door, response: Response) -> ImportAnswer:
     job = door.upkeep.enqueue_import(import_id)
     response.headers["Location"] = f"/imports/{import_id}"
-    return shapes.import_answer(door.services.ingest.report(import_id), job)
+    report = door.services.ingest.report(import_id)
+    return shapes.import_answer(report, job, door.services.duplicates.of_import(report))
 
 
 def _source(form: ImportForm, services: Services) -> str:

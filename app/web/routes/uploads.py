@@ -150,7 +150,8 @@ def remove_upload(upload_id: UploadId, services: TheServices) -> None:
 def _accepted(import_id: int, door: Door, response: Response) -> ImportAnswer:
     job = door.upkeep.enqueue_import(import_id)
     response.headers["Location"] = f"/imports/{import_id}"
-    return shapes.import_answer(door.services.ingest.report(import_id), job)
+    report = door.services.ingest.report(import_id)
+    return shapes.import_answer(report, job, door.services.duplicates.of_import(report))
 
 
 def _expected(header: str | None, query: str | None) -> str | None:
