@@ -42,6 +42,7 @@ from app.services.control import Control
 from app.services.curate import Curate
 from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
+from app.services.evaluate_book import Book, Gate
 from app.services.evaluate_work import EvaluationWork
 from app.services.health import Health
 from app.services.ingest import Ingest
@@ -77,7 +78,8 @@ def bootstrap(settings: Settings) -> Services:
     sheets = _sheets(settings, sessions)
     evaluation = _evaluation(settings, (catalogue, blobs, images, embedder, index), threads, (calibrations, shipped))
     ingest = Ingest(catalogue, blobs, images, embedder, index, sheets, catalogue.rows)
-    reindex = Reindex(catalogue, blobs, images, embedder, index)
+    gate = (lambda: None) if settings.force_ensemble else Gate(Book(evaluation))
+    reindex = Reindex(catalogue, blobs, images, embedder, index, gate)
     vet = Vet(blobs, images, OpencvLocal(), FileMarks(settings.data / "marks"))
     jobs = DbosJobs(settings.data, settings.jobs_url)
     return Services(

@@ -202,10 +202,8 @@ def reindex(
 ) -> None:
     """Embed what the ensemble in force has not seen yet, and build the index from the stored vectors."""
     services = open_services(data)
-    if not force:
-        services.evaluate.refuse_loser()
     with show.Bar("embedding", quiet=json) as bar:
-        snapshot = services.jobs.run(lambda: services.reindex(lambda done: bar.at(done, 0)))
+        snapshot = services.jobs.run(lambda: services.reindex(lambda done: bar.at(done, 0), force=force))
     show.indexed(snapshot, as_json=json)
 
 

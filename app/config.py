@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         ge=0,
         description="Free space that imports leave on the disk, in bytes; none: 512 MB or 2 % of it, if that is more.",
     )
+    force_ensemble: bool = Field(
+        False, description="Switch to the ensemble in force even where stored evaluations say that it loses."
+    )
     jobs: Literal["service", "worker"] = Field(
         "service", description="Where jobs run: in the service itself, or only in `resight worker`."
     )

@@ -26,6 +26,7 @@ from app.services.control import Control
 from app.services.curate import Curate
 from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
+from app.services.evaluate_book import Book, Gate
 from app.services.evaluate_work import EvaluationWork
 from app.services.health import Health
 from app.services.ingest import Ingest
@@ -207,7 +208,10 @@ class World:
     def services(self) -> Services:
         """The record that the doors are given."""
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
-        ingest, reindex = Ingest(*ports, self.sheets, self.catalogue.rows), Reindex(*ports)
+        ingest, reindex = (
+            Ingest(*ports, self.sheets, self.catalogue.rows),
+            Reindex(*ports, Gate(Book(self.evaluation_work))),
+        )
         self.jobs.works = {
             JobKind.IMPORT: ImportWork(ingest, self.uploads, self.jobs.stopping),
             JobKind.REEMBED: ReembedWork(reindex, self.jobs.stopping),

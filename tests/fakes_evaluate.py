@@ -61,7 +61,7 @@ class FakeRuns:
         return self._ids[::-1]
 
     def begun(self, run_id: str) -> float:
-        return 1.6e9 + self._ids.index(run_id)
+        return 1.6e9 + int(self.folder(run_id).name.removeprefix("run"))
 
     def folder(self, run_id: str) -> Path:
         if run_id not in self._ids:

@@ -36,17 +36,19 @@ class Difference:
 def differences(
     mine: Sequence[Outcome], theirs: Sequence[Outcome], side: Side, groups: Mapping[str, Hashable]
 ) -> list[Difference]:
-    """The difference of each scenario that both runs hold, then of all pooled; queries are paired by their id.
+    """The difference of each scenario that both runs hold, then of all pooled.
 
-    Empty when no query with a match is in both runs.
+    Queries are paired by their id, where both were asked of the same photograph with as many matches. Empty when there is
+    none with a match.
     """
-    other = {one.query_id: answered.precision for one in theirs if (answered := side(one))}
+    other = {(one.query_id, one.image_id, a.matches): a.precision for one in theirs if (a := side(one))}
     paired: dict[str, list[tuple[float, Hashable]]] = {}
     for one in mine:
         answered = side(one)
-        if answered and one.query_id in other:
+        asked = (one.query_id, one.image_id, answered.matches) if answered else None
+        if answered and asked in other:
             group = groups.get(one.image_id, ("image", one.image_id))
-            paired.setdefault(one.scenario_id, []).append((answered.precision - other[one.query_id], group))
+            paired.setdefault(one.scenario_id, []).append((answered.precision - other[asked], group))
     if not paired:
         return []
     every = [pair for pairs in paired.values() for pair in pairs]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.domain.catalogue import Box, Viewpoint
 from app.domain.comparison import POOLED
 from app.domain.errors import BadScenario
+from app.domain.intervals import Interval
 from app.domain.outcomes import Answered, Outcome, Summary, elsewhere, right, summary
 from app.domain.scenario import ScenarioPack
 from app.domain.slices import Facts
@@ -65,6 +67,40 @@ class ScenarioScore:
     score: Summary | None
     other_encounter: Summary | None
 
+    @staticmethod
+    def from_json(raw: Mapping[str, Any]) -> ScenarioScore:
+        """What ``asdict`` and JSON made of one, back."""
+        sides = {name: _summary(raw[name]) for name in ("score", "other_encounter")}
+        return ScenarioScore(raw["name"], raw["queries"], raw["gallery"], **sides)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a list tells of an evaluation: its pins and its scores, without the queries."""
+
+    pins: Pins
+    scores: tuple[ScenarioScore, ...]
+
+    def to_json(self) -> bytes:
+        """As it is kept beside the documents."""
+        return json.dumps(asdict(self), ensure_ascii=False).encode()
+
+    @staticmethod
+    def from_json(text: bytes) -> Digest:
+        """What ``to_json`` wrote; raises BadScenario for anything else."""
+        with readable("the summary of an evaluation"):
+            raw = json.loads(text)
+            return Digest(Pins(**raw["pins"]), tuple(map(ScenarioScore.from_json, raw["scores"])))
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Raise BadScenario naming what was to be read, where a file does not hold what it should."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise BadScenario(f"{what} cannot be read: {type(error).__name__} {error}") from error
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -84,6 +120,10 @@ class Evaluation:
         """Each scenario in the pack's order, then all pooled."""
         return scenario_scores(self.galleries, self.outcomes, self.groups)
 
+    def digest(self) -> Digest:
+        """What a list tells of it."""
+        return Digest(self.pins, tuple(self.scores()))
+
     def to_json(self, extra: Mapping[str, Any]) -> bytes:
         """The document scores.json: pins, figures, ``extra`` (plain values), and one row for each query."""
         document = {"format": FORMAT, "pins": asdict(self.pins)}
@@ -101,7 +141,7 @@ class Evaluation:
     @staticmethod
     def from_json(text: bytes) -> Evaluation:
         """An evaluation from its scores.json; raises BadScenario for anything else."""
-        try:
+        with readable("scores of an evaluation"):
             raw = json.loads(text)
             if raw["format"] != FORMAT:
                 raise BadScenario(f"scores of the form {raw['format']!r} cannot be read by this version")
@@ -109,8 +149,6 @@ class Evaluation:
             galleries = {row["name"]: row["gallery"] for row in raw["scenarios"] if row["name"] != POOLED}
             named = {row[2]: row[3] for row in raw["queries"] if row[3] is not None}
             return Evaluation(Pins(**raw["pins"]), galleries, found, named)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise BadScenario(f"these are no scores of an evaluation: {type(error).__name__} {error}") from error
 
 
 def scenario_scores(
@@ -130,6 +168,13 @@ def gallery_sizes(pack: ScenarioPack) -> dict[str, int]:
 def _score(name: str, gallery: int, found: Sequence[Outcome], groups: Mapping[str, Hashable]) -> ScenarioScore:
     both = summary(found, right, groups), summary(found, elsewhere, groups)
     return ScenarioScore(name, len(found), gallery, *both)
+
+
+def _summary(raw: Mapping[str, Any] | None) -> Summary | None:
+    if raw is None:
+        return None
+    intervals = {name: Interval(**one) if one else None for name, one in raw["intervals"].items()}
+    return Summary(**dict(raw) | {"intervals": intervals})
 
 
 def _outcome(row: Sequence[Any]) -> Outcome:

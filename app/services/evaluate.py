@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.domain.comparison import Difference, differences
-from app.domain.errors import BadScenario, Conflict, LosingEnsemble
+from app.domain.errors import BadScenario, Conflict
 from app.domain.evaluation import Evaluation, ScenarioScore, scenario_scores
 from app.domain.outcomes import outcomes, right
 from app.domain.ports_evaluate import PackSources
 from app.domain.profiles import profile_named
 from app.domain.scenario import ScenarioPack, by_query, check_pack, check_predictions
 from app.domain.scenario_kinds import Built, Kind, Shot, build
-from app.services.evaluate_work import PACK, PREDICTIONS, REPORT, SCORES, EvaluationWork, Wanted
+from app.services.evaluate_book import Book, Standing
+from app.services.evaluate_work import JOB, PACK, PREDICTIONS, REPORT, SCORES, EvaluationWork, Wanted, pack_sha256
 
 DOCUMENTS = (PREDICTIONS, SCORES, REPORT)
-_JOB, _REQUEST = "job.json", "request.json"
+_REQUEST = "request.json"
 _BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where an evaluation stands: ``done`` of ``total`` steps, ``begun`` at a Unix time; ``evaluation`` at its end."""
-
-    evaluation_id: str
-    wanted: Wanted
-    done: int
-    total: int
-    begun: float
-    job_id: str | None
-    evaluation: Evaluation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +33,19 @@ class Evaluate:
     def begin(self, pack: ScenarioPack, wanted: Wanted) -> str:
         """Record an evaluation and give its id.
 
-        Raises BadScenario for a broken pack or an image that the catalogue does not hold, UnknownEvaluation for an
-        unknown run to compare with, Conflict for one that has not ended, InvalidInput for an unknown profile.
+        Raises BadScenario for a broken pack, an image that the catalogue does not hold or a run of other scenarios to
+        compare with, UnknownEvaluation for an unknown one, Conflict for one that has not ended, InvalidInput for an
+        unknown profile.
         """
         check_pack(pack)
         self.work.ids(pack)
         profile_named(wanted.profile)
         if wanted.against is not None:
-            self.work.evaluation(wanted.against)
+            _check_same(pack, self.work.evaluation(wanted.against), wanted.against)
 
         def write(folder: Path) -> None:
             self.work.packs.write(folder / PACK, pack)
-            (folder / _REQUEST).write_bytes(wanted.to_json())
+            (folder / _REQUEST).write_bytes(replace(wanted, scenarios=len(pack.scenarios)).to_json())
 
         return self.work.runs.create(write)
 
@@ -89,26 +78,21 @@ class Evaluate:
     def document(self, run_id: str, name: str) -> bytes:
         """One of the documents; raises UnknownEvaluation, and Conflict while there is none."""
         content = self.work.runs.get(run_id, name)
-        if content is None or self.work.runs.get(run_id, REPORT) is None:
+        if content is None or not (self.work.runs.folder(run_id) / REPORT).exists():
             raise Conflict(f"the evaluation {run_id} has not ended")
         return content
 
     def accept(self, run_id: str, job_id: str) -> None:
         """Note the job that works an evaluation off."""
-        self.work.runs.put(run_id, _JOB, json.dumps({"job_id": job_id}).encode())
+        self.work.runs.put(run_id, JOB, json.dumps({"job_id": job_id}).encode())
 
-    def standings(self) -> list[Standing]:
-        """Every evaluation, newest first."""
-        return [self.standing(run_id) for run_id in self.work.runs.ids()]
+    def standings(self, limit: int | None = None, offset: int = 0) -> list[Standing]:
+        """Evaluations, newest first; one that cannot be read is among them and says so."""
+        return Book(self.work).standings(limit, offset)
 
     def standing(self, run_id: str) -> Standing:
         """Where an evaluation stands; raises UnknownEvaluation."""
-        total = len(self.work.pack(run_id).scenarios) + 2
-        done = self.work.done(run_id, total)
-        job = json.loads(self.work.runs.get(run_id, _JOB) or b"{}").get("job_id")
-        evaluation = self.work.evaluation(run_id) if done == total else None
-        begun = self.work.runs.begun(run_id)
-        return Standing(run_id, self.work.wanted(run_id), done, total, begun, job, evaluation)
+        return Book(self.work).standing(run_id)
 
     def predictions(self, scenarios: Path, predictions: Path) -> list[ScenarioScore]:
         """Score a prediction file of anybody's: each scenario that it answers, then those pooled.
@@ -141,29 +125,6 @@ class Evaluate:
         mine, theirs = self.work.evaluation(run_id), self.work.evaluation(against)
         return differences(mine.outcomes, theirs.outcomes, right, mine.groups)
 
-    def refuse_loser(self) -> None:
-        """Raise LosingEnsemble when stored evaluations of one pack say that a switch of ensembles would lose.
-
-        The ensemble whose vectors are served is compared with the one in force, by their newest evaluations of the
-        same pack with the same profile; without such a pair nothing is known and nothing refused.
-        """
-        held = dict(self.work.catalogue.fingerprints())
-        wanted = {space.name: space.fingerprint for space in self.work.embedder.active_spaces()}
-        if not held or held == wanted:
-            return
-        ended = [one.evaluation for one in self.standings() if one.evaluation]
-        newest: dict[tuple[str, str], Evaluation] = {}
-        for one in reversed(ended):
-            if dict(one.pins.spaces) == wanted:
-                newest[one.pins.pack_sha256, one.pins.profile] = one
-        for old in ended:
-            new = newest.pop((old.pins.pack_sha256, old.pins.profile), None) if dict(old.pins.spaces) == held else None
-            if new and (pairs := differences(new.outcomes, old.outcomes, right, new.groups)) and pairs[-1].loses:
-                raise LosingEnsemble(
-                    f"{new.pins.ensemble!r} loses {-pairs[-1].mean:.4f} mAP@20 against {old.pins.ensemble!r} on the "
-                    f"{pairs[-1].queries} queries of a stored evaluation of both; --force switches all the same"
-                )
-
     def _shots(self) -> Iterator[Shot]:
         """Every annotation of the catalogue as a scenario sees it."""
         catalogue = self.work.catalogue
@@ -172,3 +133,12 @@ class Evaluate:
             for one in catalogue.annotations(ids[start : start + _BATCH]).values():
                 taken = one.captured.taken.isoformat() if one.captured.taken else ""
                 yield Shot(one.source_id, one.individual, one.encounter, one.viewpoint, one.captured.year, taken)
+
+
+def _check_same(pack: ScenarioPack, against: Evaluation, run_id: str) -> None:
+    """Raise BadScenario where two runs would not be asked the same: names of queries say nothing of what they ask."""
+    if (own := pack_sha256(pack)) != against.pins.pack_sha256:
+        raise BadScenario(
+            f"the evaluation {run_id} had other scenarios ({against.pins.pack_sha256[:12]}, these are {own[:12]}), so "
+            f"nothing can be compared; the pack that it had lies in its folder, evaluations/{run_id}/{PACK}"
+        )

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 
 import numpy as np
 
 from app.domain.calibration_record import purpose_of
 from app.domain.errors import BadScenario, Conflict, InvalidInput, ResightError, Unavailable
-from app.domain.evaluation import Evaluation, Pinned, Pins, gallery_sizes
+from app.domain.evaluation import Evaluation, Pinned, Pins, gallery_sizes, readable
 from app.domain.frozen import Frozen
 from app.domain.jobs import JSON, Step
 from app.domain.outcomes import outcomes
@@ -34,6 +34,7 @@ from app.services.evaluate_report import Album, figures, report, shown
 from app.services.rank import current_snapshot
 
 PREDICTIONS, SCORES, REPORT = "predictions.csv", "scores.json", "report.html"
+JOB, SUMMARY = "job.json", "summary.json"
 PACK = "pack"
 THUMBNAIL = 160
 
@@ -43,12 +44,16 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an evaluation was asked for: a ranking profile, an earlier run to compare with, kinds left out and why."""
+    """What an evaluation was asked for: a ranking profile, an earlier run to compare with, kinds left out and why.
+
+    ``scenarios`` counts those of its pack, 0 before it is recorded.
+    """
 
     name: str = ""
     profile: str = CONTEST.name
     against: str | None = None
     unfilled: tuple[str, ...] = ()
+    scenarios: int = 0
 
     def to_json(self) -> bytes:
         """As it is kept beside the pack."""
@@ -56,9 +61,11 @@ class Wanted:
 
     @staticmethod
     def from_json(text: bytes) -> Wanted:
-        """What ``to_json`` wrote."""
-        raw = json.loads(text)
-        return Wanted(**raw | {"unfilled": tuple(raw["unfilled"])})
+        """What ``to_json`` wrote, here or in a later version with more to say; raises BadScenario for anything else."""
+        with readable("the request of this evaluation"):
+            raw = json.loads(text)
+            known = {one.name: raw[one.name] for one in fields(Wanted) if one.name in raw}
+            return Wanted(**known | {"unfilled": tuple(map(str, raw["unfilled"]))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +105,26 @@ class EvaluationWork:
         return Step(done, total, finished=done == total, result={"evaluation_id": run_id})
 
     def pack(self, run_id: str) -> ScenarioPack:
-        """The pack of an evaluation; raises UnknownEvaluation."""
+        """The pack of an evaluation; raises UnknownEvaluation, BadScenario."""
         return self.packs.read(self.runs.folder(run_id) / PACK)
 
     def wanted(self, run_id: str) -> Wanted:
-        """What an evaluation was asked for; raises UnknownEvaluation."""
+        """What an evaluation was asked for; raises UnknownEvaluation, BadScenario."""
         return Wanted.from_json(self.runs.get(run_id, _REQUEST) or b"")
 
     def done(self, run_id: str, total: int) -> int:
         """How many of its ``total`` steps are behind an evaluation, by the documents that it has."""
-        if self.runs.get(run_id, REPORT) is not None:
-            return total
-        if self.runs.get(run_id, _PINS) is None:
-            return 0
         folder = self.runs.folder(run_id)
+        if (folder / REPORT).exists():
+            return total
+        if not (folder / _PINS).exists():
+            return 0
         return 1 + next((n for n in range(total - 2) if not (folder / _rows(n)).exists()), total - 2)
 
     def evaluation(self, run_id: str) -> Evaluation:
-        """What an evaluation that has ended found; raises UnknownEvaluation, Conflict."""
+        """What an evaluation that has ended found; raises UnknownEvaluation, Conflict, BadScenario."""
         scores = self.runs.get(run_id, SCORES)
-        if scores is None or self.runs.get(run_id, REPORT) is None:
+        if scores is None or not (self.runs.folder(run_id) / REPORT).exists():
             raise Conflict(f"the evaluation {run_id} has not ended")
         return Evaluation.from_json(scores)
 
@@ -217,6 +224,7 @@ class EvaluationWork:
         page = report(parts, evaluation, album, wanted.unfilled, calibration)
         self.packs.write_predictions(folder / PREDICTIONS, rows)
         self.runs.put(run_id, SCORES, evaluation.to_json(parts.document()))
+        self.runs.put(run_id, SUMMARY, evaluation.digest().to_json())
         self.runs.put(run_id, REPORT, self.reports.render(page))
         for name in (_VECTORS, *map(_rows, range(len(pack.scenarios)))):
             self.runs.drop(run_id, name)

@@ -18,21 +18,26 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Reindex:
-    """The use case; one refresh runs at a time, searches go on meanwhile on the generation before."""
+    """The use case; one refresh runs at a time, searches go on meanwhile on the generation before.
+
+    ``gate`` is asked before another ensemble is made active, and raises where that would lose.
+    """
 
     catalogue: Catalogue
     blobs: Blobs
     images: Images
     embedder: Embedder
     index: VectorIndex
+    gate: Callable[[], None] = lambda: None
     _busy: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, progress: Callable[[int], None] | None = None) -> Snapshot:
+    def __call__(self, progress: Callable[[int], None] | None = None, *, force: bool = False) -> Snapshot:
         """Embed annotations that lack a vector in an active space, then build and swap in a generation.
 
-        ``progress`` is called with the number of annotations embedded so far. Raises Unavailable, Corrupt.
+        ``progress`` is called with the number of annotations embedded so far; ``force`` passes by the gate. Raises
+        LosingEnsemble, Unavailable, Corrupt.
         """
-        self.activate()
+        self.activate(force=force)
         done = 0
         while count := self.embed_some():
             done += count
@@ -40,8 +45,13 @@ class Reindex:
                 progress(done)
         return self.refresh()
 
-    def activate(self) -> int:
-        """Make the ensemble's spaces the active ones; how many vectors they lack. Raises Unavailable."""
+    def activate(self, *, force: bool = False) -> int:
+        """Make the ensemble's spaces the active ones; how many vectors they lack. Raises LosingEnsemble, Unavailable.
+
+        Every way to another ensemble leads through here: the command, the start of a service, and its job.
+        """
+        if not force:
+            self.gate()
         self.catalogue.use_spaces(self.embedder.active_spaces())
         return sum(self.catalogue.lacking(space.name) for space in self.embedder.ensemble.spaces)
 

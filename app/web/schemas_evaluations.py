@@ -7,17 +7,19 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import UploadFile
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError
 
 from app.domain.evaluation import ScenarioScore
 from app.domain.jobs import Job, JobState
 from app.domain.outcomes import Summary
 from app.domain.profiles import CONTEST, profile_named
-from app.services.evaluate import Standing
+from app.services.evaluate_book import Standing
 from app.web.forms import Form, Name
 from app.web.schemas import Answer
 
 EvaluationId = Annotated[str, Field(min_length=1, max_length=100, pattern="^[0-9a-z-]+$")]
+
+_UNATTENDED = "no job works it off: `resight evaluate --resume` with its id goes on where it was"
 
 
 def _profile(name: str) -> str:
@@ -109,17 +111,28 @@ class EvaluationAnswer(Answer):
 
 
 class EvaluationsAnswer(Answer):
-    """Every evaluation, newest first."""
+    """A page of evaluations, newest first."""
 
     evaluations: list[EvaluationAnswer]
+    next: str | None = Field(description="Address of the next page, if there is more.")
 
 
 def evaluation_answer(standing: Standing, job: Job | None) -> EvaluationAnswer:
-    """One evaluation; what is done is done, whatever became of its job."""
-    ended, found = standing.done == standing.total, standing.evaluation
+    """One evaluation; what is done is done, whatever became of its job, and what cannot be read has failed."""
+    try:
+        return _answer(standing, job)
+    except ValidationError as error:
+        fault = f"its files hold {error.error_count()} value(s) that are none of an evaluation"
+        return _answer(standing.unreadable(fault), job)
+
+
+def _answer(standing: Standing, job: Job | None) -> EvaluationAnswer:
+    ended = standing.done == standing.total
     state = JobState.DONE if ended else job.state if job else JobState.WAITING
-    address = f"/evaluations/{standing.evaluation_id}"
-    pins = found.pins if found else None
+    reason = None if ended else job.reason if job else _UNATTENDED
+    if standing.fault:
+        state, reason = JobState.FAILED, standing.fault
+    address, pins = f"/evaluations/{standing.evaluation_id}", standing.pins
     return EvaluationAnswer(
         evaluation_id=standing.evaluation_id,
         name=standing.wanted.name,
@@ -130,9 +143,9 @@ def evaluation_answer(standing: Standing, job: Job | None) -> EvaluationAnswer:
         profile=standing.wanted.profile,
         against=standing.wanted.against,
         unfilled=list(standing.wanted.unfilled),
-        reason=None if ended or job is None else job.reason,
+        reason=reason,
         pins=PinsAnswer.model_validate(pins, from_attributes=True) if pins else None,
-        scores=[_score(one) for one in found.scores()] if found else None,
+        scores=[_score(one) for one in standing.scores] or None,
         documents={one.value: f"{address}/{one.value}" for one in Document} if ended else {},
     )
 

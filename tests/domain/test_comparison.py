@@ -1,5 +1,7 @@
 """Paired differences of two runs."""
 
+from dataclasses import replace
+
 from app.domain.comparison import differences
 from app.domain.outcomes import Answered, Outcome, right
 
@@ -35,6 +37,13 @@ def test_one_animal_cannot_lose():
     groups = {f"i{n}": "whale" for n in range(20)}
     (scenario, _) = differences(run(-0.1), run(0), right, groups)
     assert (scenario.interval, scenario.loses) == (None, False)
+
+
+def test_only_what_was_asked_alike_is_compared():
+    """The same name for another photograph, or with other matches to find, is another question."""
+    other = [replace(one, image_id="another") for one in run(0)[:10]]
+    grown = [replace(one, right=replace(one.right, matches=2)) for one in run(0)[10:15]]
+    assert differences(run(0), [*other, *grown, *run(0)[15:]], right, {})[-1].queries == 5
 
 
 def test_only_queries_of_both_runs_are_compared():

@@ -21,6 +21,7 @@ from app.domain.errors import (
 )
 from app.domain.evaluation import Evaluation
 from app.domain.fitting import Judged
+from app.domain.jobs import JobKind
 from app.domain.meter import Figure, Verdict, YearGap
 from app.domain.outcomes import Answered
 from app.domain.profiles import COSINE
@@ -135,7 +136,7 @@ def test_an_evaluation_leaves_three_documents_and_nothing_else_large(world):
     evaluated(world, pack(world))
     run_id = world.runs.ids()[0]
     names = {path.name for path in world.runs.folder(run_id).iterdir()}
-    assert names - set(DOCUMENTS) == {"request.json", "pins.json"}
+    assert names - set(DOCUMENTS) == {"request.json", "pins.json", "summary.json"}
     assert world.embedder.seen == seen
     assert json.loads(world.services.evaluate.document(run_id, "scores.json"))["slices"]
 
@@ -222,7 +223,7 @@ def test_where_an_evaluation_stands(world):
     run_id = evaluate.begin(pack(world), Wanted("mine", "cosine", unfilled=("kind: reason",)))
     evaluate.accept(run_id, "job7")
     standing = evaluate.standing(run_id)
-    assert (standing.done, standing.total, standing.job_id, standing.evaluation) == (0, 3, "job7", None)
+    assert (standing.done, standing.total, standing.job_id, standing.pins) == (0, 3, "job7", None)
     for name in DOCUMENTS:
         with pytest.raises(Conflict, match="not ended"):
             evaluate.document(run_id, name)
@@ -232,7 +233,7 @@ def test_where_an_evaluation_stands(world):
     evaluation = evaluate.run(run_id, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     (standing,) = evaluate.standings()
-    assert (standing.done, standing.evaluation) == (3, evaluation)
+    assert (standing.done, standing.pins, list(standing.scores)) == (3, evaluation.pins, evaluation.scores())
     assert world.reports.reports[-1].unfilled == ("kind: reason",)
 
 
@@ -351,21 +352,102 @@ def stored(world: World, evaluation: Evaluation) -> None:
 def test_a_switch_to_a_losing_ensemble_is_refused(world):
     """Only when stored evaluations of one pack by both say so; the other way round it is welcome."""
     old = evaluated(world, pack(world))
-    world.services.evaluate.refuse_loser()
+    world.services.reindex.gate()
     world.embedder.loaded = one_space(6)
-    world.services.evaluate.refuse_loser()
+    world.services.reindex.gate()
     spaces = {space.name: space.fingerprint for space in world.embedder.active_spaces()}
     worse = tuple(replace(one, right=Answered(one.right.matches, 0.1, 9)) for one in old.outcomes)
     stored(world, replace(old, pins=replace(old.pins, spaces=spaces, ensemble="fine"), outcomes=worse))
     with pytest.raises(LosingEnsemble, match=r"'fine' loses 0\.9000 mAP@20 against 'grids' on the 4 queries"):
-        world.services.evaluate.refuse_loser()
+        world.services.reindex.gate()
     stored(world, replace(old, pins=replace(old.pins, spaces=spaces)))
-    world.services.evaluate.refuse_loser()
+    world.services.reindex.gate()
 
 
 def test_an_empty_catalogue_may_take_any_ensemble():
     """There is nothing to lose."""
-    World().services.evaluate.refuse_loser()
+    World().services.reindex.gate()
+
+
+def losing(world: World) -> None:
+    """Another ensemble in force, with a stored evaluation that says it to be worse."""
+    old = evaluated(world, pack(world))
+    world.embedder.loaded = one_space(6)
+    spaces = {space.name: space.fingerprint for space in world.embedder.active_spaces()}
+    worse = tuple(replace(one, right=Answered(one.right.matches, 0.1, 9)) for one in old.outcomes)
+    stored(world, replace(old, pins=replace(old.pins, spaces=spaces, ensemble="fine"), outcomes=worse))
+
+
+def test_no_way_to_a_losing_ensemble_leads_by_the_gate(world):
+    """The job that a started service enqueues is refused like the command, and nothing was switched; force is asked."""
+    losing(world)
+    held = world.catalogue.fingerprints()
+    for way in (world.services.reindex, lambda: world.services.works[JobKind.REEMBED].step({}, 0)):
+        with pytest.raises(LosingEnsemble):
+            way()
+    assert world.catalogue.fingerprints() == held
+    world.services.reindex(force=True)
+    assert world.catalogue.fingerprints() != held
+
+
+def test_other_settings_of_a_profile_say_nothing_of_a_switch(world):
+    """Only runs that were ranked alike are compared, and an odd run keeps nobody from switching."""
+    losing(world)
+    run_id = world.runs.ids()[0]
+    found = world.services.evaluate.work.evaluation(run_id)
+    world.runs.put(run_id, "summary.json", b"")
+    world.runs.put(run_id, "scores.json", replace(found, pins=replace(found.pins, settings={"a": 1})).to_json({}))
+    world.runs.put(world.runs.ids()[1], "request.json", b"[]")
+    world.services.reindex.gate()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("request.json", b""),
+        ("request.json", b"[1]"),
+        ("job.json", b"7"),
+        ("scores.json", b"{}"),
+        ("scores.json", b"\xff"),
+    ],
+)
+def test_an_odd_run_is_shown_as_odd(world, name, content):
+    """One damaged folder hides neither the others nor its reason."""
+    for _ in range(2):
+        evaluated(world, pack(world))
+    odd = world.runs.ids()[0]
+    world.runs.put(odd, "summary.json", b"")
+    world.runs.put(odd, name, content)
+    first, second = world.services.evaluate.standings()
+    assert "cannot be read" in first.fault
+    assert (second.fault, second.done) == ("", 3)
+
+
+def test_a_list_reads_no_pack(world, monkeypatch):
+    """A page of runs is told from small notes; a run of a later version with more in its request is read as well."""
+    evaluated(world, pack(world))
+    evaluated(world, pack(world))
+    kept = json.loads(world.runs.get("run2", "request.json")) | {"later": 1}
+    world.runs.put("run2", "request.json", json.dumps(kept).encode())
+    monkeypatch.setattr(world.packs, "read", None)
+    monkeypatch.setattr(Evaluation, "from_json", None)
+    assert [one.done for one in world.services.evaluate.standings()] == [3, 3]
+    assert [one.evaluation_id for one in world.services.evaluate.standings(1, 1)] == ["run1"]
+
+
+def test_a_run_that_goes_away_meanwhile_is_left_out(world, monkeypatch):
+    """A folder deleted between listing and reading is no fault."""
+    evaluated(world, pack(world))
+    monkeypatch.setattr(world.runs, "ids", lambda: ["gone", "run1"])
+    assert [one.evaluation_id for one in world.services.evaluate.standings()] == ["run1"]
+
+
+def test_runs_of_other_scenarios_are_not_compared(world):
+    """Built packs give the same names to other questions: such a pair is refused before anything is recorded."""
+    evaluated(world, pack(world))
+    with pytest.raises(BadScenario, match="had other scenarios"):
+        world.services.evaluate.begin(pack(world, other=False), Wanted(profile="cosine", against="run1"))
+    assert world.runs.ids() == ["run1"]
 
 
 def test_the_calibration_in_force_is_pinned_and_shown(world):

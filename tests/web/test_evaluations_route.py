@@ -87,7 +87,7 @@ def test_a_request_that_cannot_be_used_is_refused(client, pack, data, status, co
     """And nothing is recorded."""
     answer = client.post("/evaluations", data=data)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert client.get("/evaluations").json() == {"evaluations": []}
+    assert client.get("/evaluations").json() == {"evaluations": [], "next": None}
 
 
 def test_a_broken_archive_and_a_foreign_pack_are_refused(client, world, pack):
@@ -116,3 +116,36 @@ def test_an_evaluation_of_the_command_line_is_shown_too(client, world, pack):
     evaluate.accept(run_id, "forgotten")
     evaluate.run(run_id)
     assert client.get(f"/evaluations/{run_id}").json()["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("request.json", "{}"),
+        ("request.json", '{"name": 5, "unfilled": [], "scenarios": 1}'),
+        ("summary.json", '{"pins": {}, "scores": []}'),
+        ("job.json", "[]"),
+    ],
+)
+def test_an_odd_run_does_not_hide_the_others(client, world, pack, name, content):
+    """The list and the run itself answer 200: an odd one has failed, with the reason."""
+    post(client, name="good")
+    odd = post(client).json()["evaluation_id"]
+    world.runs.put(odd, name, content.encode())
+    if name == "summary.json":
+        world.runs.put(odd, "scores.json", b"{}")
+    found = client.get("/evaluations")
+    assert found.status_code == 200
+    first, second = found.json()["evaluations"]
+    assert (first["state"], second["state"], second["name"]) == ("failed", "done", "good")
+    assert "cannot be read" in first["reason"] or "none of an evaluation" in first["reason"]
+    assert client.get(f"/evaluations/{odd}").json() == first
+
+
+def test_evaluations_come_in_pages(client, pack):
+    """Newest first; the next page's address leads on, and is null at the end."""
+    ids = [post(client).json()["evaluation_id"] for _ in range(3)]
+    page = client.get("/evaluations", params={"limit": 2}).json()
+    rest = client.get(page["next"]).json()
+    assert [one["evaluation_id"] for one in [*page["evaluations"], *rest["evaluations"]]] == ids[::-1]
+    assert rest["next"] is None

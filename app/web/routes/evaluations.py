@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Response
 
 from app.domain import errors
 from app.domain.jobs import Job, JobKind
 from app.domain.scenario import ScenarioPack
 from app.services.bundle import Services
-from app.services.evaluate import Standing
+from app.services.evaluate_book import Standing
 from app.services.evaluate_work import Wanted
 from app.web.door import TheServices
 from app.web.forms import no_repeats
@@ -71,10 +71,16 @@ def begin_evaluation(
 
 
 @router.get("/evaluations", summary="Evaluations, newest first", responses=declare(errors.Unavailable))
-def evaluations(services: TheServices) -> EvaluationsAnswer:
-    """Those of the command line are among them."""
+def evaluations(
+    services: TheServices,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> EvaluationsAnswer:
+    """Those of the command line are among them; one whose files cannot be read is shown as failed, with the reason."""
+    found = services.evaluate.standings(limit + 1, offset)
     return EvaluationsAnswer(
-        evaluations=[evaluation_answer(one, _job(one, services)) for one in services.evaluate.standings()]
+        evaluations=[evaluation_answer(one, _job(one, services)) for one in found[:limit]],
+        next=f"/evaluations?limit={limit}&offset={offset + limit}" if len(found) > limit else None,
     )
 
 
