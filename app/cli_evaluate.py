@@ -32,21 +32,30 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for predictions.csv, scores.json and report.html.")] = _OUT,
     built: Annotated[bool, typer.Option("--built", help="Scenarios built from the catalogue itself.")] = False,
     profile: Annotated[str, typer.Option(help=PROFILE)] = CONTEST.name,
-    against: Annotated[str | None, typer.Option(help="An earlier evaluation to compare with, by its id.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="An earlier evaluation of this pack, by its id or a folder of another data folder."),
+    ] = None,
+    resume: Annotated[str | None, typer.Option(help="Go on with an evaluation that was cut short, by its id.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Score this prediction file instead.")] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Measure the ranking on scenarios in the contest's format: mAP@20 beside the other-encounter figure."""
-    if (scenarios is None) != built:
-        raise typer.BadParameter("give either a folder of scenarios or --built")
+    if [scenarios is not None, built, resume is not None].count(True) != 1:
+        raise typer.BadParameter("give either a folder of scenarios, --built or --resume")
     services = open_services(data)
     if predictions and scenarios:
         show.scored(services.evaluate.predictions(scenarios, predictions), as_json=json)
         return
-    pack, unfilled = _pack(services, scenarios)
-    services.reindex.catch_up()
-    run_id = services.evaluate.begin(pack, Wanted(str(scenarios or "built"), profile, against, unfilled))
+    if resume:
+        run_id, against = resume, services.evaluate.work.wanted(resume).against
+    else:
+        pack, unfilled = _pack(services, scenarios)
+        if against and Path(against).is_dir():
+            against = services.evaluate.adopt(Path(against))
+        services.reindex.catch_up()
+        run_id = services.evaluate.begin(pack, Wanted(str(scenarios or "built"), profile, against, unfilled))
     with show.Bar("evaluating", quiet=json) as bar:
         evaluation = services.evaluate.run(run_id, bar.at)
     out.mkdir(parents=True, exist_ok=True)

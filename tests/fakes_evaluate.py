@@ -57,6 +57,13 @@ class FakeRuns:
         self._ids.append(run_id)
         return run_id
 
+    def adopt(self, folder: Path) -> str:
+        if not folder.is_dir():
+            raise UnknownEvaluation(folder.name)
+        self._ids.append(folder.name)
+        shutil.copytree(folder, self.folder(folder.name))
+        return folder.name
+
     def ids(self) -> list[str]:
         return self._ids[::-1]
 

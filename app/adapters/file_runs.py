@@ -25,10 +25,20 @@ class FileRuns:
         self._folder = folder
 
     def create(self, write: Callable[[Path], None]) -> str:
-        run_id = f"{time.time_ns() // 1000:016}-{uuid.uuid4().hex[:12]}"
+        return self._made(f"{time.time_ns() // 1000:016}-{uuid.uuid4().hex[:12]}", write)
+
+    def adopt(self, folder: Path) -> str:
+        run_id = folder.resolve().name
+        if not _ID.fullmatch(run_id) or not folder.is_dir():
+            raise UnknownEvaluation(f"{folder.name} is no folder of an evaluation")
+        if not (self._folder / run_id).is_dir():
+            self._made(run_id, lambda partial: shutil.copytree(folder, partial, dirs_exist_ok=True))
+        return run_id
+
+    def _made(self, run_id: str, write: Callable[[Path], object]) -> str:
         partial = self._folder / f"{run_id}{_PARTIAL}"
         with _translated():
-            partial.mkdir(parents=True)
+            partial.mkdir(parents=True, exist_ok=True)
             try:
                 write(partial)
                 for folder, _, names in os.walk(partial):

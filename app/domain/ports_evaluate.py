@@ -19,6 +19,12 @@ class Runs(Protocol):
     def create(self, write: Callable[[Path], None]) -> str:
         """A new run with what ``write`` puts into its folder; its id. Raises StorageFull, Unavailable."""
 
+    def adopt(self, folder: Path) -> str:
+        """Take over a run of another data folder under its own id; one that is here already stays as it is.
+
+        Raises UnknownEvaluation for a folder that is none, StorageFull, Unavailable.
+        """
+
     def ids(self) -> list[str]:
         """Every run, newest first."""
 

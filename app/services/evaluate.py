@@ -82,6 +82,15 @@ class Evaluate:
             raise Conflict(f"the evaluation {run_id} has not ended")
         return content
 
+    def adopt(self, folder: Path) -> str:
+        """Take over a run of another data folder, such as one of an ensemble on trial, and give its id.
+
+        Raises UnknownEvaluation for a folder that is none, Conflict for a run that has not ended, BadScenario.
+        """
+        run_id = self.work.runs.adopt(folder)
+        self.work.evaluation(run_id)
+        return run_id
+
     def accept(self, run_id: str, job_id: str) -> None:
         """Note the job that works an evaluation off."""
         self.work.runs.put(run_id, JOB, json.dumps({"job_id": job_id}).encode())

@@ -76,3 +76,15 @@ def test_a_document_that_cannot_be_written_leaves_the_older_one(runs, monkeypatc
 def test_ids_are_plain(runs):
     """They may stand in an address."""
     assert re.fullmatch(r"\d{16}-[0-9a-f]{12}", make(runs))
+
+
+def test_a_run_of_another_folder_is_taken_over(runs, tmp_path):
+    """Whole and under its own id, once; a folder that is none is told."""
+    there = FileRuns(tmp_path / "trial")
+    run_id = make(there)
+    assert [runs.adopt(there.folder(run_id)), runs.adopt(there.folder(run_id))] == [run_id] * 2
+    assert (runs.ids(), runs.get(run_id, "request.json")) == ([run_id], b"{}")
+    for stray in (tmp_path, tmp_path / f"{run_id}x", tmp_path / run_id):
+        with pytest.raises(UnknownEvaluation):
+            runs.adopt(stray)
+    assert [path.name for path in (tmp_path / "evaluations").iterdir()] == [run_id]

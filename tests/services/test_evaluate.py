@@ -469,3 +469,18 @@ def test_the_calibration_in_force_is_pinned_and_shown(world):
     assert (found.bins, found.error) == (((0.2, 0.25), (0.8, 0.75)), 0.05)
     assert [kind for kind, _ in found.meter] == ["any"]
     assert shown(replace(made, judged=())).error is None
+
+
+def test_a_run_of_an_ensemble_on_trial_is_taken_over(world, tmp_path):
+    """Measured in a data folder of its own it can be compared with here; one that has not ended is told."""
+    evaluated(world, pack(world))
+    evaluate = world.services.evaluate
+    folder = world.runs.folder("run1").rename(tmp_path / "run7")
+    world.runs._ids.clear()
+    assert evaluate.adopt(folder) == "run7"
+    run_id = evaluate.begin(pack(world), Wanted(profile="cosine", against="run7"))
+    evaluate.run(run_id)
+    assert evaluate.difference(run_id, "run7")[-1].mean == 0
+    (folder / "report.html").unlink()
+    with pytest.raises(Conflict, match="not ended"):
+        evaluate.adopt(folder.rename(tmp_path / "run8"))
