@@ -96,7 +96,7 @@ def bootstrap(settings: Settings) -> Services:
         upload=Upload(sessions, catalogue, catalogue.rows),
         jobs=jobs,
         works={
-            JobKind.IMPORT: ImportWork(ingest, uploads, jobs.stopping),
+            JobKind.IMPORT: ImportWork(ingest, uploads, jobs.stopping, jobs.reached),
             JobKind.REEMBED: ReembedWork(reindex, jobs.stopping),
             JobKind.REBUILD: RebuildWork(reindex),
             JobKind.EVALUATE: evaluation,

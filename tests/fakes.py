@@ -213,7 +213,7 @@ class World:
             Reindex(*ports, Gate(Book(self.evaluation_work))),
         )
         self.jobs.works = {
-            JobKind.IMPORT: ImportWork(ingest, self.uploads, self.jobs.stopping),
+            JobKind.IMPORT: ImportWork(ingest, self.uploads, self.jobs.stopping, self.jobs.reached),
             JobKind.REEMBED: ReembedWork(reindex, self.jobs.stopping),
             JobKind.REBUILD: RebuildWork(reindex),
             JobKind.EVALUATE: self.evaluation_work,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.domain.errors import BadArchive, NotAllowed
 from app.domain.jobs import JSON, Step
 from app.domain.ports import Snapshot, Uploads
-from app.services.ingest import Ingest
+from app.services.ingest import Ingest, Progress
 from app.services.reindex import Reindex
 
 Stopping = Callable[[], bool]
@@ -24,13 +24,14 @@ class ImportWork:
     ingest: Ingest
     uploads: Uploads
     stopping: Stopping
+    reached: Progress
 
     def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:  # noqa: ARG002 - the catalogue knows how far it is
         """Work off the next rows; raises Unavailable, and what the import itself fails with."""
         import_id = import_of(arguments)
         source = self.ingest.report(import_id).source
         try:
-            step = self.ingest.step(import_id, stopping=self.stopping)
+            step = self.ingest.step(import_id, self.reached, stopping=self.stopping)
         except (BadArchive, NotAllowed):
             # What was brought is at fault: the import has failed and is not taken up again.
             self.uploads.discard(source)

@@ -34,6 +34,14 @@ def test_an_import_is_one_job_however_often_it_is_asked_for(world):
     assert "upload:1" not in world.opened
 
 
+def test_an_import_tells_how_far_it_is_within_a_step(world, monkeypatch):
+    """All rows are known at once, and each chunk that is stored is told before the step has ended."""
+    monkeypatch.setattr("app.services.chunks.CHUNK", 1)
+    monkeypatch.setattr("app.services.chunks.BATCH", 1)
+    job = world.services.control.begin_import(uploaded(world, whales=3))
+    assert world.jobs.told == [(job.job_id, done, 3) for done in range(4)]
+
+
 def test_a_full_disk_keeps_the_upload_for_the_next_step(world, monkeypatch):
     """The job waits; when there is room it goes on to its end."""
     import_id = uploaded(world)
@@ -86,7 +94,7 @@ def test_cancelling_its_job_ends_an_import(world, state, kept):
     world.jobs.set(job.job_id, state=state)
     assert world.services.control.cancel(job.job_id).state is JobState.CANCELLED
     report = world.services.ingest.report(import_id)
-    assert (report.state, report.reason) == (ImportState.FAILED, "cancelled on request")
+    assert (report.state, report.reason) == (ImportState.CANCELLED, "cancelled on request")
     assert ("upload:1" in world.opened) == kept
     assert world.jobs.works[JobKind.IMPORT].step(job.arguments, 0).finished
     assert "upload:1" not in world.opened
@@ -114,7 +122,7 @@ def test_after_a_start_every_import_has_its_job_or_its_end(world):
     world.jobs.held = True
     world.jobs.cancel(world.services.control.begin_import(cut).job_id)
     world.services.control.recover()
-    assert world.services.ingest.report(cut).state is ImportState.FAILED
+    assert world.services.ingest.report(cut).state is ImportState.CANCELLED
     assert world.services.ingest.unfinished() == []
 
 
