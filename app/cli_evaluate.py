@@ -76,8 +76,8 @@ def contest(
     chosen = profile_named(profile)
     answer = bootstrap_contest.contest(read_settings(), cache or out / "vectors")
     with show.Bar("embedding", quiet=json) as bar:
-        pack = answer(folder, out, chosen, bar.at)
-    show.submitted(pack, out / SUBMISSION, as_json=json)
+        found = answer(folder, out, chosen, bar.at)
+    show.submitted(found, out / SUBMISSION, as_json=json)
 
 
 @scenarios_app.command("build")

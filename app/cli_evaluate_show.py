@@ -12,8 +12,8 @@ from app.cli_show import Bar, console, print_json, waiting
 from app.domain.comparison import Difference
 from app.domain.evaluation import Evaluation, ScenarioScore
 from app.domain.published import finalists
-from app.domain.scenario import ScenarioPack
 from app.domain.scenario_kinds import Built
+from app.services.contest import Submitted
 
 __all__ = ["Bar", "built", "evaluated", "scored", "submitted", "waiting"]
 
@@ -23,10 +23,16 @@ def evaluated(run_id: str, evaluation: Evaluation, pairs: Sequence[Difference], 
     scores = evaluation.scores()
     if as_json:
         document: dict[str, object] = {"evaluation_id": run_id, "out": str(out), "pins": asdict(evaluation.pins)}
-        document |= {"scenarios": [asdict(one) for one in scores[:-1]], "pooled": asdict(scores[-1])}
+        document |= {
+            "unanswered": evaluation.unanswered,
+            "scenarios": [asdict(one) for one in scores[:-1]],
+            "pooled": asdict(scores[-1]),
+        }
         print_json(document | {"differences": [asdict(one) for one in pairs]})
         return
     scored(scores, as_json=False)
+    if evaluation.unanswered:
+        warn(f"{evaluation.unanswered} queries have nothing that they could be compared with: they count as missed")
     if pairs:
         compared(pairs)
     where = f"predictions.csv, scores.json and report.html in {out}"
@@ -66,12 +72,25 @@ def compared(pairs: Iterable[Difference]) -> None:
     console.print(table)
 
 
-def submitted(pack: ScenarioPack, path: Path, *, as_json: bool) -> None:
-    """Where the answer to a contest's folder lies."""
+def warn(words: str) -> None:
+    """A sentence to be noticed."""
+    console.print(words, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def submitted(found: Submitted, path: Path, *, as_json: bool) -> None:
+    """Where the answer to a contest's folder lies, and what it had to do without."""
+    pack = found.pack
     queries = sum(len(scenario.queries) for scenario in pack.scenarios)
     if as_json:
-        print_json({"submission": str(path), "scenarios": len(pack.scenarios), "queries": queries})
+        told: dict[str, object] = {"submission": str(path), "scenarios": len(pack.scenarios), "queries": queries}
+        print_json(told | {"unreadable": found.unreadable, "filled": found.filled})
     else:
+        for words in found.unreadable:
+            warn(f"left out {words}")
+        if found.filled:
+            warn(
+                f"{len(found.filled)} queries could not be answered and hold any photographs, such as {found.filled[0]}"
+            )
         console.print(f"{queries} queries of {len(pack.scenarios)} scenarios answered in {path}", highlight=False)
 
 

@@ -116,6 +116,11 @@ class Evaluation:
         """The animal of each photograph, drawn as one for intervals."""
         return self.individuals
 
+    @property
+    def unanswered(self) -> int:
+        """How many queries had nothing that they could be compared with; each counts as one without a right answer."""
+        return sum(one.best is None for one in self.outcomes)
+
     def scores(self) -> list[ScenarioScore]:
         """Each scenario in the pack's order, then all pooled."""
         return scenario_scores(self.galleries, self.outcomes, self.groups)

@@ -104,4 +104,5 @@ class Report:
     calibration: Calibration | None
     comparison: Comparison | None
     unfilled: Sequence[str]
+    unanswered: int
     synthetic: bool

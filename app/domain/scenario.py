@@ -78,8 +78,8 @@ def check_pack(pack: ScenarioPack) -> None:
                 )
 
 
-def check_predictions(scenario: Scenario, rows: Sequence[Prediction]) -> None:
-    """Hold predictions of one scenario against the contest's rules.
+def check_predictions(scenario: Scenario, rows: Sequence[Prediction], *, complete: bool = True) -> None:
+    """Hold predictions of one scenario against the contest's rules; only with ``complete`` must no query be missing.
 
     Raises BadScenario naming scenario, line and fault: a missing or unknown query, an image that is not in the
     database, a repeated row, more than 20 rows, a score outside [0, 1] or not a number, the query photograph itself.
@@ -100,7 +100,7 @@ def check_predictions(scenario: Scenario, rows: Sequence[Prediction]) -> None:
         raise BadScenario(
             f"{scenario.scenario_id}{where}: {counts[crowded[0]]} rows for {crowded[0]!r}, more than {MAX_ROWS}"
         )
-    if missing := [query_id for query_id in own if query_id not in counts]:
+    if complete and (missing := [query_id for query_id in own if query_id not in counts]):
         raise BadScenario(f"{scenario.scenario_id}: missing query: {missing[0]!r} has no rows ({len(missing)} such)")
 
 

@@ -6,7 +6,7 @@ but for new animals against known ones, where having none is the question.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -72,10 +72,16 @@ class _Draft:
 
 
 def build(
-    shots: Sequence[Shot], kinds: Sequence[Kind] = tuple(Kind), *, seed: int = 0, most: int = MOST_QUERIES
+    shots: Sequence[Shot],
+    kinds: Sequence[Kind] = tuple(Kind),
+    *,
+    seed: int = 0,
+    most: int = MOST_QUERIES,
+    comparable: Comparable = lambda _, __: True,
 ) -> Built:
     """Scenarios of these kinds with at most ``most`` queries each, drawn by ``seed``; the same input, the same pack.
 
+    No query is asked that could be compared with nothing in its gallery: ``comparable`` tells of two viewpoints.
     Raises BadScenario when the catalogue can fill none of them.
     """
     named = [shot for shot in sorted(shots, key=lambda shot: shot.image_id) if shot.individual is not None]
@@ -88,7 +94,10 @@ def build(
         drawn = np.random.default_rng([seed, list(Kind).index(kind)])
         filled = 0
         for draft in drafts(named, drawn):
-            if scenario := _scenario(_asked(draft, drawn, most), truth, elsewhere):
+            possible = _comparable(draft, comparable)
+            if draft.queries and not possible.queries:
+                reason = "the ensemble cannot compare these views"
+            if scenario := _scenario(_asked(possible, drawn, most), truth, elsewhere):
                 scenarios.append(scenario)
                 filled += 1
         if not filled:
@@ -98,6 +107,7 @@ def build(
     return Built(ScenarioPack(tuple(scenarios), truth, elsewhere), tuple(unfilled))
 
 
+Comparable = Callable[[Viewpoint, Viewpoint], bool]
 Drafts = Callable[[Sequence[Shot], np.random.Generator], Iterator[_Draft]]
 
 
@@ -227,6 +237,21 @@ def _by_individual(gallery: Sequence[Shot]) -> dict[str, list[Shot]]:
     for shot in gallery:
         found[shot.individual or ""].append(shot)
     return found
+
+
+def _comparable(draft: _Draft, comparable: Comparable) -> _Draft:
+    """The draft with the queries that something in its gallery, beside themselves, can be compared with."""
+    views = Counter(shot.viewpoint for shot in draft.gallery)
+    held = {shot.image_id for shot in draft.gallery}
+    queries = [
+        shot
+        for shot in draft.queries
+        if any(
+            comparable(shot.viewpoint, view) and count > (shot.viewpoint is view and shot.image_id in held)
+            for view, count in views.items()
+        )
+    ]
+    return replace(draft, queries=queries)
 
 
 def _asked(draft: _Draft, drawn: np.random.Generator, most: int) -> _Draft:

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.domain.catalogue import Sighting
 from app.domain.ensemble import Float32, Space
-from app.domain.errors import BadImage, BadRows, BadScenario, Fault
+from app.domain.errors import BadImage, BadRows, BadScenario, Fault, TooLarge
 from app.domain.frozen import Frozen
 from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Int64
 from app.domain.photograph import Photograph
@@ -26,6 +26,15 @@ SUBMISSION = "submission.csv"
 _BATCH, _AHEAD, _FAULTS = 64, 2, 1000
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The pack that was answered, why photographs are left out, and queries whose rows are only filled up."""
+
+    pack: ScenarioPack
+    unreadable: tuple[str, ...]
+    filled: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +52,36 @@ class Contest:
     frozen: FrozenVectors
     cache: VectorCache
 
-    def __call__(self, folder: Path, out: Path, profile: Profile, progress: Progress | None = None) -> ScenarioPack:
-        """Write submission.csv into ``out`` and return the pack that it answers.
+    def __call__(self, folder: Path, out: Path, profile: Profile, progress: Progress | None = None) -> Submitted:
+        """Write submission.csv into ``out`` and tell what it answers.
 
         ``progress`` is called with (photographs embedded or found in the cache, photographs). Raises BadScenario for a
-        broken pack or an image that metadata.csv does not list, BadRows for a broken sheet, BadImage naming a
-        photograph that cannot be used, and Unavailable.
+        broken pack or an image that metadata.csv does not list, BadRows for a broken sheet, and Unavailable. A
+        photograph that cannot be used is never found; a query of one has rows of the lowest score.
         """
         pack = self.packs.read(folder)
         check_pack(pack)
         sheet = self.open_sheet(folder)
         sightings = _named(pack, sheet)
-        frozen = self._frozen(sheet, sightings, progress)
+        unreadable: list[str] = []
+        frozen = self._frozen(sheet, sightings, unreadable, progress)
         snapshot, ids = self.frozen.snapshot(frozen), {one.source_id: n for n, one in enumerate(sightings, start=1)}
         rows: list[Prediction] = []
         for scenario in pack.scenarios:
-            rows += predict(scenario, ids, snapshot, self.embedder.ensemble, profile)
+            rows += predict(scenario, ids, snapshot, self.embedder.ensemble, profile, fill=True)
         out.mkdir(parents=True, exist_ok=True)
         self.packs.write_predictions(out / SUBMISSION, rows)
-        return pack
+        answered = {row.query_id for row in rows if row.score > 0.0}
+        asked = [query.query_id for scenario in pack.scenarios for query in scenario.queries]
+        return Submitted(pack, tuple(unreadable), tuple(one for one in asked if one not in answered))
 
-    def _frozen(self, sheet: Sheet, sightings: Sequence[Sighting], progress: Progress | None) -> Frozen:
-        """Every photograph's vectors, as a snapshot has them; ids count the sightings from 1."""
+    def _frozen(
+        self, sheet: Sheet, sightings: Sequence[Sighting], unreadable: list[str], progress: Progress | None
+    ) -> Frozen:
+        """Every photograph's vectors, as a snapshot has them; ids count the sightings from 1.
+
+        Why a photograph has none goes into ``unreadable``.
+        """
         active = {space.name: space.fingerprint for space in self.embedder.active_spaces()}
         vectors: dict[str, dict[int, Float32]] = {space.name: {} for space in self.embedder.ensemble.spaces}
         # The next photographs are read and decoded while the ensemble computes on the ones before.
@@ -74,6 +91,7 @@ class Contest:
             done = 0
             for place in range(len(batches)):
                 opened = coming.pop(0).result()
+                unreadable += [one.fault for one in opened if one.fault]
                 if place + _AHEAD < len(batches):
                     coming.append(ahead.submit(self._opened, sheet, batches[place + _AHEAD], active))
                 for space in self.embedder.ensemble.spaces:
@@ -96,23 +114,24 @@ class Contest:
         for one, key, content in zip(batch, keys, contents, strict=True):
             own = {name: vectors[key] for name, vectors in held.items() if key in vectors}
             served = [space for space in self.embedder.ensemble.spaces if one.viewpoint in space.viewpoints]
-            photograph = None
+            photograph, fault = None, ""
             if any(space.name not in own for space in served):
-                photograph = self._decoded(content, one)
-            opened.append(_Opened(one, key, photograph, own))
+                try:
+                    photograph = self.images.decode(content, whole=one.box is not None)
+                except (BadImage, TooLarge) as error:
+                    fault = f"{one.source_id} ({one.path}): {error}"
+            opened.append(_Opened(one, key, photograph, own, fault))
         return opened
-
-    def _decoded(self, content: bytes, one: Sighting) -> Photograph:
-        try:
-            return self.images.decode(content, whole=one.box is not None)
-        except BadImage as error:
-            raise BadImage(f"{one.source_id} ({one.path}): {error}") from error
 
     def _vectors(self, space: Space, opened: Sequence[_Opened], fingerprint: str) -> dict[int, Float32]:
         """The vectors of those photographs that a space serves, by their place; what is new goes into the cache."""
         served = [n for n, one in enumerate(opened) if one.sighting.viewpoint in space.viewpoints]
-        new = [(n, one.photograph) for n, one in enumerate(opened) if n in served and space.name not in one.held]
-        crops = [(photograph, opened[n].sighting.box) for n, photograph in new if photograph is not None]
+        new = [
+            (n, one.photograph)
+            for n, one in enumerate(opened)
+            if n in served and space.name not in one.held and one.photograph is not None
+        ]
+        crops = [(photograph, opened[n].sighting.box) for n, photograph in new]
         found = {n: opened[n].held[space.name] for n in served if space.name in opened[n].held}
         if crops:
             block = self.embedder.embed(crops, [space])[space.name]
@@ -123,12 +142,16 @@ class Contest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Opened:
-    """A photograph of a batch: decoded where a vector is lacking, with the vectors that the cache held."""
+    """A photograph of a batch: decoded where a vector is lacking, with the vectors that the cache held.
+
+    ``fault`` says why it could not be decoded.
+    """
 
     sighting: Sighting
     key: str
     photograph: Photograph | None
     held: Mapping[str, Float32]
+    fault: str
 
 
 def _key(content: bytes, one: Sighting) -> str:

@@ -72,8 +72,14 @@ class Evaluate:
         return self.work.pack(run_id)
 
     def built(self, kinds: Sequence[Kind] = tuple(Kind), *, seed: int = 0) -> Built:
-        """Scenarios from the catalogue itself; raises BadScenario when it can fill none of these kinds."""
-        return build(list(self._shots()), kinds, seed=seed)
+        """Scenarios from the catalogue itself that the ensemble in force can answer.
+
+        Raises BadScenario when the catalogue can fill none of these kinds.
+        """
+        ensemble = self.work.embedder.ensemble
+        return build(
+            list(self._shots()), kinds, seed=seed, comparable=lambda one, other: bool(ensemble.spaces_for(one, other))
+        )
 
     def document(self, run_id: str, name: str) -> bytes:
         """One of the documents; raises UnknownEvaluation, and Conflict while there is none."""

@@ -88,6 +88,7 @@ def report(
         calibration=calibration,
         comparison=parts.comparison,
         unfilled=unfilled,
+        unanswered=evaluation.unanswered,
         synthetic=any(name.startswith(SYNTHETIC) for name in album.photographs),
     )
 

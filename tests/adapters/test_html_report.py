@@ -22,7 +22,7 @@ SUMMARY = Summary(9, 0.25, 0.5, 0.6, 0.7, 1.0, {"map20": Interval(0.2, 0.3)})
 TRUTHFUL = Truthful(9, tuple(range(20)), 0.1, 0.2, tuple(n / 20 for n in range(1, 21)))
 WHALE = Picture(b"\xff\xd8jpeg", "i1", "<b>whale</b>", "top", 2019)
 STRANGER = Picture(None, "i2", None, "left", 0)
-EMPTY = Report(PINS, (ScenarioScore("pooled", 9, 12, None, None),), None, None, {}, (), (), None, None, (), False)
+EMPTY = Report(PINS, (ScenarioScore("pooled", 9, 12, None, None),), None, None, {}, (), (), None, None, (), 0, False)
 FULL = Report(
     pins=PINS,
     scores=(
@@ -41,6 +41,7 @@ FULL = Report(
     calibration=Calibration("June", ((0.1, 0.2), (0.9, 0.8)), 0.05, (("same view", "Look at 9."),)),
     comparison=Comparison(PINS, (Difference("pooled", 9, -0.1, Interval(-0.2, -0.05), 1, 5),), ()),
     unfilled=("lateral_against_top: no individual",),
+    unanswered=2,
     synthetic=True,
 )
 

@@ -119,3 +119,12 @@ def test_a_catalogue_that_fills_nothing_is_refused():
     """With every kind's reason."""
     with pytest.raises(BadScenario, match="fills no scenario: all_top: no individual has two top views"):
         build([])
+
+
+def test_kinds_that_the_ensemble_cannot_compare_are_left_out():
+    """With the reason; the others hold what they held."""
+    found = build(herd(), comparable=lambda one, other: one is other)
+    assert {left.kind: left.reason for left in found.unfilled}[Kind.LATERAL_AGAINST_TOP] == (
+        "the ensemble cannot compare these views"
+    )
+    assert found.pack.scenarios[0] == build(herd()).pack.scenarios[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -117,6 +118,12 @@ def test_scenarios_are_evaluated_and_predictions_scored(imported, tmp_path):
     assert "mAP@20" in text
     assert "+0.0000" in text
     assert predictions.read_bytes() == (again / "predictions.csv").read_bytes()
+    run_id = json.loads(run("evaluate", scenarios, "--out", again, "--json"))["evaluation_id"]
+    for name in ("pins.json", "report.html"):
+        Path(os.environ["RESIGHT_DATA_DIR"], "evaluations", run_id, name).unlink()
+    resumed = json.loads(run("evaluate", "--resume", run_id, "--out", tmp_path / "resumed", "--json"))
+    assert resumed["evaluation_id"] == run_id
+    assert predictions.read_bytes() == (tmp_path / "resumed" / "predictions.csv").read_bytes()
     predictions.write_text(predictions.read_text() + "nobody,nothing,0.5\n")
     refused = json.loads(run("evaluate", scenarios, "--predictions", predictions, "--json", code=2))
     line = len(predictions.read_text().splitlines())

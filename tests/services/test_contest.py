@@ -7,7 +7,7 @@ import pytest
 
 from app.adapters.pillow_images import PillowImages
 from app.domain.catalogue import Box, CaptureDate, Viewpoint
-from app.domain.errors import BadImage, BadRows, BadScenario, Fault
+from app.domain.errors import BadRows, BadScenario, Fault
 from app.domain.profiles import COSINE
 from app.domain.scenario import Query, Scenario, ScenarioPack
 from app.services.contest import Contest
@@ -80,8 +80,8 @@ def test_only_photographs_of_the_pack_are_opened(tmp_path):
     """Another row of the sheet may be anything."""
     desk = Desk()
     desk.rows.append(sighting(90))
-    pack, _ = desk.answer(tmp_path)
-    assert pack == desk.packs.packs["contest"]
+    found, _ = desk.answer(tmp_path)
+    assert found.pack == desk.packs.packs["contest"]
 
 
 def test_faults_are_told_before_anything_is_embedded(tmp_path):
@@ -96,9 +96,15 @@ def test_faults_are_told_before_anything_is_embedded(tmp_path):
     assert desk.embedder.seen == 0
 
 
-def test_a_photograph_that_cannot_be_used_is_named(tmp_path):
-    """By its id and its path: an answer without it would be a quiet fault."""
+def test_a_photograph_that_cannot_be_used_is_named_and_done_without(tmp_path):
+    """By its id and its path: it is never found, a query of it is filled up, and the submission is whole."""
     desk = Desk()
-    desk.photographs[desk.rows[4].path] = b"no picture"
-    with pytest.raises(BadImage, match=r"image006 \(006.png\): "):
-        desk.answer(tmp_path)
+    for place in (0, 4):
+        desk.photographs[desk.rows[place].path] = b"no picture"
+    found, rows = desk.answer(tmp_path)
+    assert [words.partition(": ")[0] for words in found.unreadable] == ["image002 (002.png)", "image006 (006.png)"]
+    assert found.filled == ("a",)
+    assert {row.score for row in rows if row.query_id == "a"} == {0.0}
+    answered = [row for row in rows if row.query_id == "b"]
+    assert len(answered) == 6
+    assert not {"image002", "image006"} & {row.image_id for row in answered}

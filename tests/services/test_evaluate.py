@@ -484,3 +484,12 @@ def test_a_run_of_an_ensemble_on_trial_is_taken_over(world, tmp_path):
     (folder / "report.html").unlink()
     with pytest.raises(Conflict, match="not ended"):
         evaluate.adopt(folder.rename(tmp_path / "run8"))
+
+
+def test_a_query_without_an_answer_is_counted_and_told(world):
+    """It has no right answer, the others stand, and the report says how many there are."""
+    scenario = Scenario("s", (Query("q", "image002"),), ("image002",))
+    other = Scenario("t", (Query("r", "image002"),), ("image002", "image003"))
+    evaluation = evaluated(world, ScenarioPack((scenario, other), {"r": frozenset({"image003"})}))
+    assert (evaluation.unanswered, world.reports.reports[-1].unanswered) == (1, 1)
+    assert evaluation.scores()[-1].score.map20 == pytest.approx(1)
