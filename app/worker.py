@@ -7,7 +7,11 @@ import threading
 
 import structlog
 
+from app.domain.errors import ResightError
 from app.services.bundle import Services
+
+# What fell between a job and its import is looked for so often, in seconds.
+_LOOK = 20.0
 
 
 def work(services: Services, stop: threading.Event | None = None) -> None:
@@ -22,7 +26,16 @@ def work(services: Services, stop: threading.Event | None = None) -> None:
     log = structlog.get_logger()
     log.info("worker started")
     services.jobs.start(services.works)
-    services.control.recover()
-    stop.wait()
+    begun = False
+    while not stop.is_set():
+        try:
+            if begun:
+                services.control.recover()
+            else:
+                services.control.take_up(services.evaluate)
+            begun = True
+        except ResightError as error:
+            log.warning("not looked after", code=error.code, reason=str(error))
+        stop.wait(_LOOK)
     services.jobs.close()
     log.info("worker stopped")

@@ -9,6 +9,7 @@ from app.domain.ingestion import ImportReport
 from app.domain.jobs import Job, JobKind, JobState, job_id_of
 from app.domain.ports import Uploads
 from app.domain.ports_jobs import Jobs
+from app.services.evaluate import Evaluate
 from app.services.ingest import Ingest
 from app.services.works import import_of
 
@@ -37,18 +38,46 @@ class Control:
             return None
 
     def cancel(self, job_id: str) -> Job:
-        """End a job after its present step; raises UnknownJob, Conflict, Unavailable."""
-        at_work = self.jobs.job(job_id).state is JobState.RUNNING
-        job = self.jobs.cancel(job_id)
+        """End a job after its present step; raises UnknownJob, Conflict, Unavailable.
+
+        One of an import may be cancelled again: that ends the import where the catalogue had not been told.
+        """
+        job = self.jobs.job(job_id)
+        if job.kind is JobKind.IMPORT and job.state is JobState.CANCELLED:
+            at_work = self.jobs.at_work()
+        else:
+            at_work = job.state is JobState.RUNNING
+            job = self.jobs.cancel(job_id)
         if job.kind is JobKind.IMPORT and job.state is JobState.CANCELLED:
             self._end(import_of(job.arguments), at_work=at_work)
         return job
 
+    def take_up(self, evaluate: Evaluate) -> None:
+        """After a start: every import and evaluation that has not ended gets its job, or ends as its job did.
+
+        Raises Unavailable.
+        """
+        self._imports(idle=True)
+        for standing in reversed(evaluate.standings()):
+            if standing.job_id is None and standing.done < standing.total and not standing.fault:
+                run_id = standing.evaluation_id
+                job = self.jobs.enqueue(JobKind.EVALUATE, {"evaluation_id": run_id}, key=run_id)
+                evaluate.accept(run_id, job.job_id)
+
     def recover(self) -> None:
-        """After a start: every import that has not ended gets its job, or ends as its job did."""
+        """Now and then: what fell between a job and its import is put right; raises Unavailable.
+
+        An import without a job is left to the command that works it off, and gets a job when nobody is at work.
+        """
+        self._imports(idle=not self.jobs.at_work())
+
+    def _imports(self, *, idle: bool) -> None:
         for import_id in self.ingest.unfinished():
-            if self.begin_import(import_id).state in {JobState.CANCELLED, JobState.FAILED}:
-                self._end(import_id, at_work=False)
+            job = self.job_of(self.ingest.report(import_id))
+            if job is None and idle:
+                job = self.begin_import(import_id)
+            if job and job.state in {JobState.CANCELLED, JobState.FAILED}:
+                self._end(import_id, at_work=self.jobs.at_work())
 
     def _end(self, import_id: int, *, at_work: bool) -> None:
         try:

@@ -14,11 +14,13 @@ from app.domain.jobs import Job, JobKind, JobState
 from app.services.bundle import Services
 
 _PAUSE = 1.0
+# What fell between a job and its import is looked for so often, in seconds, whether anybody asks or not.
+_LOOK = 20.0
 _UNDER_WAY = (JobState.WAITING, JobState.RUNNING, JobState.WAITING_DISK, JobState.PAUSED)
 
 
 class Upkeep:
-    """Runs on one thread of its own; every method returns at once."""
+    """Runs on one thread of its own, from ``start`` to ``close``; every other method returns at once."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -27,10 +29,15 @@ class Upkeep:
         self._swept = False
         self._waiting = threading.Lock()  # held while a piece of upkeep is queued or runs: they never pile up
         self._last = 0.0
+        self._clock: threading.Thread | None = None
+        self._stop = threading.Event()
 
     def start(self) -> None:
         """Build or load the index, then put the imports that a stopped service left into the queue."""
         self._submit(self._start)
+        if self._clock is None:
+            self._clock = threading.Thread(target=self._tick, name="upkeep-clock", daemon=True)
+            self._clock.start()
 
     def nudge(self) -> None:
         """Look, at most once a second, whether the catalogue has moved on; a start that failed is tried again."""
@@ -50,6 +57,9 @@ class Upkeep:
 
     def close(self) -> None:
         """Wait for the piece of upkeep under way; what is queued is left."""
+        self._stop.set()
+        if self._clock:
+            self._clock.join()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:
@@ -60,8 +70,18 @@ class Upkeep:
             unfinished = services.ingest.unfinished()
             services.uploads.sweep({services.ingest.report(import_id).source for import_id in unfinished})
             self._swept = True
-        services.control.recover()
+        services.control.take_up(services.evaluate)
         self._started = True
+
+    def _tick(self) -> None:
+        while not self._stop.wait(_LOOK):
+            self._submit(self._look)
+
+    def _look(self) -> None:
+        if self._started:
+            self._services.control.recover()
+        else:
+            self._start()
 
     def _embed(self) -> None:
         """Vectors are missing, or are of another ensemble: that is work for hours, and so for a job."""

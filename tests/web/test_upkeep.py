@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from app.config import Settings
 from app.domain.errors import CatalogueUnavailable
+from app.domain.ingestion import ImportState
 from app.domain.jobs import JobKind, JobState
 from app.main import create_app
 from app.web.upkeep import Upkeep
@@ -135,6 +136,23 @@ def test_an_import_that_comes_before_the_start_is_through_has_one_job(world, upk
     upkeep.start()
     through(upkeep)
     assert [one.job_id for one in world.jobs.jobs()] == [job.job_id]
+
+
+def test_what_was_left_is_taken_up_again_without_a_request(world, upkeep, monkeypatch):
+    """Every while: an import whose command was killed, and a start that failed."""
+    monkeypatch.setattr("app.web.upkeep._LOOK", 0.01)
+
+    def away(*_):
+        raise CatalogueUnavailable("the database does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.catalogue, "signatures", away)
+        upkeep.start()
+        through(upkeep)
+        assert world.index._current is None
+    until(lambda: world.index._current is not None)
+    import_id = uploaded(world)
+    until(lambda: world.services.ingest.report(import_id).state is ImportState.DONE)
 
 
 def test_the_start_sweeps_uploads_that_no_import_names(world, upkeep):
