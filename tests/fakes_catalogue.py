@@ -231,11 +231,18 @@ class FakeCatalogue(FakeAnnals):
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
         with self._lock:
             self.import_report(import_id)
-            ended = replace(self._imports[import_id], state=state, reason=reason, finished=datetime.now(UTC))
-            self._imports[import_id] = ended
+            if self._imports[import_id].state is ImportState.RUNNING:
+                ended = replace(self._imports[import_id], state=state, reason=reason, finished=datetime.now(UTC))
+                self._imports[import_id] = ended
+            if state is ImportState.DONE:
+                self.settle_rows(import_id, RowState.STORED, RowState.INDEXED)
+
+    def settle_rows(self, import_id: int, old: RowState, new: RowState, reason: str | None = None) -> None:
+        with self._lock:
+            self.import_report(import_id)
             for row in self._rows[import_id].values():
-                if state is ImportState.DONE and row.state is RowState.STORED:
-                    row.state = RowState.INDEXED
+                if row.state is old:
+                    row.state, row.reason = new, reason or row.reason
 
     def import_report(self, import_id: int) -> ImportReport:
         if import_id not in self._imports:

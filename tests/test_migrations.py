@@ -112,3 +112,34 @@ def test_an_upgrade_that_fails_leaves_nothing(url, database):
     with pytest.raises(CatalogueUnavailable):
         upgrade(url)
     assert inspect(database.engine).get_table_names() == ["catalogue_version"]
+
+
+def test_imports_that_were_cancelled_are_told_so_after_the_upgrade(url, monkeypatch):
+    """Rows refer to their imports before and after; one whose cancelling was called a failure has its own state."""
+    with monkeypatch.context() as patched:
+        patched.setattr("migrations.NEWEST", "0005")
+        upgrade(url)
+    database = Database(url)
+    with database.writing() as connection:
+        for number, reason in ((1, "cancelled on request"), (2, "the archive is damaged")):
+            connection.execute(
+                text(
+                    "INSERT INTO imports (id, source, state, started, reason) "
+                    "VALUES (:number, 'x', 'failed', '2026-01-01', :reason)"
+                ),
+                {"number": number, "reason": reason},
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO import_rows (import_id, row, source_id, state, sighting) "
+                    "VALUES (:number, 2, 'a', 'waiting', '{}')"
+                ),
+                {"number": number},
+            )
+    database.close()
+    upgrade(url)
+    database = Database(url)
+    with database.reading() as connection:
+        joined = "SELECT i.state, r.state FROM imports i JOIN import_rows r ON r.import_id = i.id ORDER BY i.id"
+        assert connection.execute(text(joined)).fetchall() == [("cancelled", "cancelled"), ("failed", "waiting")]
+    database.close()

@@ -14,7 +14,7 @@ from app.domain.catalogue import Annotation, Image, Individual, Sighting
 from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Float32
 from app.domain.errors import UnknownAnnotation, UnknownImage
-from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey
+from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey, RowState
 from app.domain.partition import Gallery, Int64, Partition
 
 _SHAS = 5000
@@ -133,8 +133,17 @@ class SqlCatalogue(SqlAnnals):
             return sql_intake.known(connection, sightings)
 
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
+        if state is ImportState.DONE:
+            self.settle_rows(import_id, RowState.STORED, RowState.INDEXED)
         with self._database.writing() as connection:
             sql_imports.finish(connection, import_id, state, reason)
+
+    def settle_rows(self, import_id: int, old: RowState, new: RowState, reason: str | None = None) -> None:
+        settled = 1
+        while settled:
+            with self._database.writing() as connection:
+                sql_imports.require(connection, import_id)
+                settled = sql_imports.settle(connection, import_id, old, new, reason)
 
     def import_report(self, import_id: int) -> ImportReport:
         with self._database.reading() as connection:

@@ -27,7 +27,7 @@ _TURN_SECONDS = 30
 _POOL = {"pool_size": 8, "max_overflow": 40, "pool_timeout": _BUSY_SECONDS}
 # Before this release two connections that write and checkpoint at once could corrupt a database in WAL mode.
 _SAFE_WAL = (3, 51, 3)
-_PG_DISK_FULL = "53100"
+_PG_DISK_FULL, _PG_TOO_LONG = "53100", "57014"
 
 T = TypeVar("T")
 
@@ -172,6 +172,10 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == _PG_DISK_FULL or "disk is full" in str(error.orig):
             raise StorageFull("the disk of the catalogue database is full; nothing was stored") from error
+        if getattr(error.orig, "sqlstate", None) == _PG_TOO_LONG:
+            raise CatalogueUnavailable(
+                f"the catalogue database was at one statement for more than {_STATEMENT_SECONDS} seconds and gave it up"
+            ) from error
         raise CatalogueUnavailable("the catalogue database does not answer") from error
     except PoolTimeout as error:
         raise CatalogueUnavailable("the catalogue database is busy") from error

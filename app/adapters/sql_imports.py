@@ -21,6 +21,8 @@ from app.domain.ingestion import ImportReport, ImportState, RequestKey, RowState
 from app.domain.sightings import dump_sighting, load_sighting
 
 _SHOWN = 1000
+# Of a large import all rows at once would take longer than a statement may, and hold up every other writer.
+_SETTLED = 10_000
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 _COLUMNS = ("row", "source_id", "sighting")
 
@@ -90,14 +92,19 @@ def mark(connection: Connection, import_id: int, states: Mapping[int, tuple[RowS
 
 
 def finish(connection: Connection, import_id: int, state: ImportState, reason: str | None) -> None:
-    """End an import; stored rows become indexed when it is done."""
+    """End an import that is running; one that has ended stays as it is."""
     require(connection, import_id)
-    connection.execute(
-        update(imports).where(imports.c.id == import_id).values(state=state, reason=reason, finished=_now())
-    )
-    if state is ImportState.DONE:
-        stored = import_rows.c.import_id == import_id, import_rows.c.state == RowState.STORED
-        connection.execute(update(import_rows).where(*stored).values(state=RowState.INDEXED))
+    running = imports.c.id == import_id, imports.c.state == ImportState.RUNNING
+    connection.execute(update(imports).where(*running).values(state=state, reason=reason, finished=_now()))
+
+
+def settle(connection: Connection, import_id: int, old: RowState, new: RowState, reason: str | None) -> int:
+    """Bring the next rows of an import from one state to another; how many, 0 when none is left in the old one."""
+    own = import_rows.c.import_id == import_id
+    some = select(import_rows.c.row).where(own, import_rows.c.state == old).order_by(import_rows.c.row).limit(_SETTLED)
+    values = {"state": new} | ({"reason": reason} if reason else {})
+    query = update(import_rows).where(own, import_rows.c.state == old, import_rows.c.row.in_(some))
+    return int(connection.execute(query.values(values)).rowcount)
 
 
 def report(connection: Connection, import_id: int) -> ImportReport:

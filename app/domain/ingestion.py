@@ -13,7 +13,7 @@ from app.domain.formats import Layout
 
 
 class RowState(StrEnum):
-    """Where a row of an import stands; every row ends in one of the last five."""
+    """Where a row of an import stands; every row ends in one of the last six."""
 
     WAITING = "waiting"
     STORED = "stored"
@@ -21,6 +21,7 @@ class RowState(StrEnum):
     UNCHANGED = "unchanged"
     REFUSED = "refused"
     QUARANTINED = "quarantined"
+    CANCELLED = "cancelled"
 
 
 class ImportState(StrEnum):
@@ -29,6 +30,7 @@ class ImportState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 Refused = Sequence[tuple[int, str]]

@@ -16,7 +16,7 @@ from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
 from app.domain.errors import Fault
 from app.domain.formats import Layout, SheetFormat
-from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey
+from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey, RowState
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
 from app.domain.ports_hashes import Hashes
@@ -174,9 +174,7 @@ class Catalogue(VectorSource, Hashes, Protocol):
     def begin_import(self, source: str, sightings: Iterable[Sighting], request: RequestKey | None = None) -> int:
         """Record an import with all its rows as waiting; returns its id, or that of the import of the same ``request``.
 
-        Raises KeyReused when the key of the request stands for another one.
-
-        All of them or none: what ``sightings`` raises leaves nothing behind. They are taken one by one.
+        All of them or none: what ``sightings`` raises leaves nothing behind. Raises KeyReused for another request.
         """
 
     def running_imports(self) -> list[int]:
@@ -197,7 +195,10 @@ class Catalogue(VectorSource, Hashes, Protocol):
         """Rows of those (sighting, sha256 of its file) that the catalogue holds with every vector they need."""
 
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
-        """End an import; stored rows become indexed when it is done (the index was refreshed before)."""
+        """End a running import; stored rows become indexed when it is done (the index was refreshed before)."""
+
+    def settle_rows(self, import_id: int, old: RowState, new: RowState, reason: str | None = None) -> None:
+        """Bring all rows of an import that are in one state to another: short transactions, that can be repeated."""
 
     def import_report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
@@ -261,8 +262,9 @@ class Sheets(Protocol):
     def open(self, source: str) -> Sheet:
         """A folder with metadata.csv, the csv itself, or a ZIP of both, under the name that an import remembers.
 
-        ``path:/somewhere`` is for the command line, ``folder:name`` lies under the import root, ``upload:name`` is a
-        ZIP that was posted, ``session:id`` an upload session and ``s3://bucket/prefix`` what lies there. Raises BadArchive, BadRows, or NotAllowed for a name that leaves its root.
+        ``path:/somewhere`` is for the command line, ``folder:name`` lies under the import root, ``upload:name`` a
+        posted ZIP, ``session:id`` an upload session, ``s3://bucket/prefix`` what lies there. Raises BadArchive,
+        BadRows, or NotAllowed for a name that leaves its root.
         """
 
 

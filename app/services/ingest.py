@@ -20,7 +20,7 @@ from app.domain.catalogue import Sighting
 from app.domain.ensemble import require_spaces
 from app.domain.errors import BadArchive, NotAllowed, ResightError, SpaceMismatch, Unavailable
 from app.domain.exhaustion import what_ran_out
-from app.domain.ingestion import ImportReport, ImportState, RequestKey, Waiting
+from app.domain.ingestion import ImportReport, ImportState, RequestKey, RowState, Waiting
 from app.domain.jobs import JSON, Step
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Sheet, Sheets, VectorIndex
 from app.domain.ports_import import ImportRows
@@ -29,6 +29,7 @@ from app.telemetry import IMPORT_ROWS
 
 STEP = 500
 ATTEMPTS = 3
+_CANCELLED = "the import was cancelled before its turn"
 _KILLED = f"the process ended {ATTEMPTS} times while it was at work on this photograph"
 
 Progress = Callable[[int, int], None]
@@ -64,7 +65,7 @@ class Ingest:
         """
         report = self.catalogue.import_report(import_id)
         if report.state is not ImportState.RUNNING:
-            return _told(report)
+            return _told(_settled(self, report))
         try:
             waiting = self.rows.waiting(import_id, STEP)
             if not waiting:
@@ -79,12 +80,13 @@ class Ingest:
                 raise away from error
             self._fail(import_id, error)
             raise
-        return _told(self.catalogue.import_report(import_id))
+        return _told(_settled(self, self.catalogue.import_report(import_id)))
 
     def cancel(self, import_id: int) -> None:
-        """End an import where it stands: what it has stored stays, and the index follows by itself."""
-        if self.catalogue.import_report(import_id).state is ImportState.RUNNING:
-            self.catalogue.finish_import(import_id, ImportState.FAILED, "cancelled on request")
+        """End an import where it stands: what it has stored stays and is indexed, rows that still wait say why."""
+        self.catalogue.finish_import(import_id, ImportState.CANCELLED, "cancelled on request")
+        self._opened.pop(import_id, None)
+        _settled(self, self.catalogue.import_report(import_id))
 
     def report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
@@ -190,6 +192,19 @@ def _logged(import_id: int, error: Exception) -> str:
         return str(error)
     _log().error("import broke", import_id=import_id, exc_info=error)
     return "unexpected error; see the log"
+
+
+def _settled(ingest: Ingest, report: ImportReport) -> ImportReport:
+    """Bring the rows of a cancelled import to their ends, those too that a step stored meanwhile."""
+    if report.state is not ImportState.CANCELLED or not {RowState.WAITING, RowState.STORED} & set(report.rows):
+        return report
+    ingest.catalogue.settle_rows(report.import_id, RowState.WAITING, RowState.CANCELLED, _CANCELLED)
+    try:
+        ingest.index.refresh(ingest.catalogue)
+        ingest.catalogue.settle_rows(report.import_id, RowState.STORED, RowState.INDEXED)
+    except Unavailable as error:
+        _log().warning("cancelled import not indexed yet", import_id=report.import_id, reason=str(error))
+    return ingest.catalogue.import_report(report.import_id)
 
 
 def _fingerprints(embedder: Embedder) -> dict[str, str]:

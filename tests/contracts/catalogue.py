@@ -306,8 +306,8 @@ def test_stored_rows_are_indexed_when_the_import_is_done(catalogue: Catalogue):
     assert catalogue.running_imports() == []
 
 
-def test_a_failed_import_keeps_its_waiting_rows_and_can_be_finished(catalogue: Catalogue):
-    """A failed import says why and keeps what is left to do; done later, it has no reason any more."""
+def test_a_failed_import_keeps_its_waiting_rows_and_its_reason(catalogue: Catalogue):
+    """An import ends once: what comes later, from whoever had not heard of it, changes neither state nor reason."""
     catalogue.use_spaces([BODY])
     number = catalogue.begin_import("a folder", [said("one", 2), said("two", 3)])
     catalogue.add(number, [ready(said("one", 2))], [])
@@ -315,10 +315,22 @@ def test_a_failed_import_keeps_its_waiting_rows_and_can_be_finished(catalogue: C
     report = catalogue.import_report(number)
     assert (report.state, report.reason) == (ImportState.FAILED, "the disk is full")
     assert report.rows == {RowState.STORED: 1, RowState.WAITING: 1}
-    catalogue.add(number, [ready(row) for row in waiting(catalogue, number)], [])
-    catalogue.finish_import(number, ImportState.DONE)
+    catalogue.finish_import(number, ImportState.CANCELLED, "cancelled")
     report = catalogue.import_report(number)
-    assert (report.state, report.reason, report.rows) == (ImportState.DONE, None, {RowState.INDEXED: 2})
+    assert (report.state, report.reason) == (ImportState.FAILED, "the disk is full")
+
+
+def test_rows_go_to_another_state_in_short_transactions(catalogue: Catalogue, monkeypatch):
+    """However many there are: each statement is bounded, and a state without rows is no fault."""
+    monkeypatch.setattr("app.adapters.sql_imports._SETTLED", 2)
+    catalogue.use_spaces([BODY])
+    rows = [said(f"n{row}", row) for row in range(2, 7)]
+    number = catalogue.begin_import("a folder", rows)
+    catalogue.add(number, [ready(row) for row in rows[:3]], [])
+    catalogue.settle_rows(number, RowState.WAITING, RowState.CANCELLED, "before its turn")
+    catalogue.settle_rows(number, RowState.REFUSED, RowState.INDEXED)
+    catalogue.finish_import(number, ImportState.DONE)
+    assert catalogue.import_report(number).rows == {RowState.INDEXED: 3, RowState.CANCELLED: 2}
 
 
 def test_unfinished_imports_are_listed_oldest_first(catalogue: Catalogue):

@@ -371,8 +371,11 @@ def test_a_cancelled_import_has_ended_with_what_it_stored(world):
     import_id = world.begin("folder:survey")
     ingest.cancel(import_id)
     report = ingest.run(import_id)
-    assert (report.state, report.reason) == (ImportState.FAILED, "cancelled on request")
-    assert dict(report.rows) == {RowState.WAITING: 2}
+    assert (report.state, report.reason) == (ImportState.CANCELLED, "cancelled on request")
+    assert (dict(report.rows), report.done) == ({RowState.CANCELLED: 2}, 2)
+    assert {row.reason for row in world.catalogue._rows[import_id].values()} == {
+        "the import was cancelled before its turn"
+    }
     ingest.cancel(import_id)
     assert ingest.report(import_id) == report
 
@@ -434,3 +437,31 @@ def test_a_bug_below_another_is_found_by_what_caused_it():
     wrapped = BadArchive("it cannot be read")
     wrapped.__cause__ = OSError(errno.ENFILE, "no more")
     assert (what_ran_out(wrapped), what_ran_out(ZeroDivisionError())) == ("open files", None)
+
+
+@pytest.mark.parametrize("away_too", [False, True])
+def test_what_a_step_stores_while_it_is_cancelled_is_indexed(world, monkeypatch, away_too):
+    """The rest says why it never came in; where the index is away, the next look at it makes up for that."""
+    monkeypatch.setattr(module, "STEP", 2)
+    given(world, 5)
+    ingest, import_id = world.services.ingest, world.begin("folder:survey")
+    ingest.step(import_id)
+    put_all = world.blobs.put_all
+
+    def cancelling(contents):
+        ingest.cancel(import_id)
+        return put_all(contents)
+
+    monkeypatch.setattr(world.blobs, "put_all", cancelling)
+    if away_too:
+        monkeypatch.setattr(world.index, "refresh", away)
+    step = ingest.step(import_id)
+    assert (step.finished, step.done, step.total) == (True, 5, 5)
+    monkeypatch.undo()
+    ingest.step(import_id)
+    report = ingest.report(import_id)
+    assert (report.state, dict(report.rows)) == (
+        ImportState.CANCELLED,
+        {RowState.INDEXED: 4, RowState.CANCELLED: 1},
+    )
+    assert len(world.index.current().gallery) == 4

@@ -32,7 +32,15 @@ def test_an_archive_is_accepted_and_worked_off(client, world, archive):
     world.jobs.release()
     report = client.get(answer.headers["location"]).json()
     assert (report["state"], report["progress"], report["total"]) == ("done", 1, 2)
-    assert report["rows"] == {"waiting": 0, "stored": 0, "indexed": 2, "unchanged": 0, "refused": 0, "quarantined": 0}
+    assert report["rows"] == {
+        "waiting": 0,
+        "stored": 0,
+        "indexed": 2,
+        "unchanged": 0,
+        "refused": 0,
+        "quarantined": 0,
+        "cancelled": 0,
+    }
     assert report["source"] == "upload"
     assert not [name for name in world.opened if name.startswith("upload:")]
     assert client.get("/individuals/whale40").status_code == 200
