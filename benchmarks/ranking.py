@@ -16,8 +16,7 @@ import numpy as np
 from app.adapters.csv_scenarios import CsvScenarios
 from app.bootstrap import bootstrap
 from app.config import read_settings
-from app.domain import measures
-from app.domain.measures import Score
+from app.domain.outcomes import FIGURES, figures, outcomes
 from app.domain.profiles import (
     CONTEST,
     COSINE,
@@ -31,7 +30,7 @@ from app.domain.profiles import (
     Spread,
     Vouch,
 )
-from app.domain.scenario import Prediction, Scenario, ScenarioPack, Truth
+from app.domain.scenario import Prediction, Scenario, ScenarioPack, Truth, by_query
 from app.services.rank import current_snapshot
 from benchmarks.animals import by_individual, marks, together
 from benchmarks.stored import Stored
@@ -91,9 +90,9 @@ def _stages(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario], p
             rows += list(stored.predictions(scenario, profile))
         cost = (time.perf_counter() - started) / sum(len(scenario.queries) for scenario in scenarios) * 1e3
         for title, truth in (("", pack.truth), ("other ", pack.other_encounter or {})):
-            scores = [*_scores(scenarios, rows, truth), measures.score(scenarios, rows, truth)]
-            for kind, figures in (("mAP@20", [s.map20 for s in scores]), ("in 20", [s.top20 for s in scores])):
-                cells = " | ".join(f"{figure:.3f}" for figure in figures)
+            scores = [*(_scores([scenario], rows, truth) for scenario in scenarios), _scores(scenarios, rows, truth)]
+            for kind, column in zip(("mAP@20", "in 20"), zip(*scores, strict=True), strict=True):
+                cells = " | ".join(f"{figure:.3f}" for figure in column)
                 tables[title + kind].append(f"| {profile.name} | {cells} | {cost:.1f} |")
     for title, lines in tables.items():
         print(f"**{title}**\n\n| stages | {' | '.join(numbers)} | pooled | ms a query |")
@@ -101,8 +100,13 @@ def _stages(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario], p
         print("\n".join(lines) + "\n")
 
 
-def _scores(scenarios: Sequence[Scenario], rows: Sequence[Prediction], truth: Truth) -> list[Score]:
-    return [measures.score([scenario], rows, truth) for scenario in scenarios]
+def _scores(scenarios: Sequence[Scenario], rows: Sequence[Prediction], truth: Truth) -> tuple[float, float]:
+    """mAP@20 and the share with a right answer in 20, over the queries with a match; NaN where there is none."""
+    gathered = by_query(rows)
+    found = [outcome for scenario in scenarios for outcome in outcomes(scenario, gathered, truth, {})]
+    columns = np.reshape([figures(one.right) for one in found if one.right], (-1, len(FIGURES)))
+    means = columns.mean(axis=0) if len(columns) else np.full(len(FIGURES), np.nan)
+    return float(means[FIGURES.index("map20")]), float(means[FIGURES.index("top20")])
 
 
 def _bridges(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario]) -> None:
@@ -121,8 +125,8 @@ def _bridges(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario]) 
             ("catalogue, other encounters", BRIDGED[1], "other"),
             ("catalogue", BRIDGED[1], "any"),
         ):
-            score = measures.score([scenario], list(stored.predictions(scenario, profile, kept)), pack.truth)
-            print(f"| {title} | {scenario.scenario_id} | {score.map20:.3f} | {score.top20:.3f} |")
+            precision, share = _scores([scenario], list(stored.predictions(scenario, profile, kept)), pack.truth)
+            print(f"| {title} | {scenario.scenario_id} | {precision:.3f} | {share:.3f} |")
 
 
 if __name__ == "__main__":

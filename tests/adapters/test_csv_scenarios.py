@@ -7,7 +7,7 @@ import pytest
 
 from app.adapters.csv_scenarios import CsvScenarios
 from app.domain.errors import BadScenario, Unavailable
-from app.domain.measures import score
+from app.domain.outcomes import outcomes, right, summary
 from app.domain.scenario import Prediction, Query, Scenario, ScenarioPack, by_query, check_predictions
 
 FAULTS = {
@@ -164,9 +164,11 @@ def test_scores_equal_the_contests(belugas, beluga_pack):
         for scenario in asked:
             own = {query.query_id for query in scenario.queries}
             check_predictions(scenario, [row for query, group in gathered.items() if query in own for row in group])
-        assert score(asked, rows, beluga_pack.truth).map20 == pytest.approx(expected["map"], abs=1e-9, rel=0)
+        found = [outcome for one in asked for outcome in outcomes(one, gathered, beluga_pack.truth, {})]
+        assert summary(found, right, {}).map20 == pytest.approx(expected["map"], abs=1e-9, rel=0)
         for scenario, value in expected.get("per_scenario", {}).items():
-            assert score([scenarios[scenario]], rows, beluga_pack.truth).map20 == pytest.approx(value, abs=1e-9, rel=0)
+            own = [outcome for outcome in found if outcome.scenario_id == scenario]
+            assert summary(own, right, {}).map20 == pytest.approx(value, abs=1e-9, rel=0)
 
 
 @pytest.mark.parametrize("name", FAULTS)

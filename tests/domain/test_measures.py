@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from app.domain.measures import average_precision, average_precision_at_20, per_query, rows_of, score
-from app.domain.scenario import MAX_ROWS, Prediction, Query, Scenario, by_query
+from app.domain.measures import average_precision, average_precision_at_20
+from app.domain.scenario import MAX_ROWS, Prediction
 
 ranked = st.lists(st.tuples(st.integers(0, 8).map(lambda tenth: tenth / 8), st.booleans()), min_size=1, max_size=20)
 
@@ -65,47 +65,6 @@ def test_a_query_without_a_match_has_no_precision():
     """It is left out of the mean, not counted as zero or as one."""
     with pytest.raises(ValueError, match="without a match"):
         average_precision_at_20([], frozenset())
-
-
-FIRST = Scenario("s1", (Query("s1-a", "a"), Query("s1-b", "b"), Query("s1-c", "c")), tuple("vwxyz"))
-SECOND = Scenario("s2", (Query("s2-a", "a"),), tuple("vwxyz"))
-TRUTH = {"s1-a": frozenset("x"), "s1-b": frozenset("y"), "s2-a": frozenset("z"), "s1-c": frozenset()}
-ANSWERS = rows("s1-a", "xv") + rows("s1-b", "vy") + rows("s1-c", "v") + rows("s2-a", "vw")
-
-
-def test_queries_without_truth_are_not_counted():
-    """A scenario's precisions are those of the queries that have a match."""
-    assert per_query(FIRST, ANSWERS, TRUTH) == {"s1-a": 1.0, "s1-b": 0.5}
-
-
-def test_a_query_without_rows_counts_as_zero():
-    """Silence is a wrong answer, as the contest's rules (not its script) have it."""
-    assert per_query(SECOND, [], TRUTH) == {"s2-a": 0.0}
-
-
-def test_the_pooled_score_is_the_mean_over_queries():
-    """Scenarios weigh by their queries (micro-average)."""
-    pooled = score([FIRST, SECOND], ANSWERS, TRUTH)
-    assert (pooled.queries, pooled.map20) == (3, pytest.approx((1.0 + 0.5 + 0.0) / 3))
-    assert (pooled.top1, pooled.top20) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
-
-
-def test_the_first_row_is_the_one_with_the_best_score():
-    """Not the one that stands first in the file."""
-    answers = rows("s2-a", "vz", [0.1, 0.9])
-    assert score([SECOND], answers, TRUTH).top1 == 1.0
-
-
-def test_no_query_with_truth_is_no_score():
-    """Nothing to count gives zero queries, which says that the zeros mean nothing."""
-    empty = score([SECOND], ANSWERS, {})
-    assert (empty.queries, empty.map20, empty.top1, empty.top20) == (0, 0.0, 0.0, 0.0)
-
-
-def test_the_rows_of_a_scenario():
-    """Only rows of its own queries belong to a scenario."""
-    assert rows_of(SECOND, by_query(ANSWERS)) == rows("s2-a", "vw")
-    assert rows_of(SECOND, {}) == []
 
 
 def test_scores_of_single_precision_are_compared_as_they_are():

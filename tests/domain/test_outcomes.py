@@ -2,7 +2,6 @@
 
 import pytest
 
-from app.domain.measures import score
 from app.domain.outcomes import Answered, Outcome, elsewhere, histogram, match_curve, outcomes, right, summary
 from app.domain.scenario import Prediction, Query, Scenario, by_query
 
@@ -20,11 +19,11 @@ FOUND = outcomes(SCENARIO, by_query(ROWS), TRUTH, {"a": frozenset("x")})
 
 def test_each_query_has_its_outcome():
     """The best score, and under each truth the matches, the precision and the rank of the first right row."""
-    assert FOUND == [
+    assert [
         Outcome("s", "a", "qa", 0.9, Answered(1, 1.0, 1), Answered(1, 1.0, 1)),
         Outcome("s", "b", "qb", 0.8, Answered(2, 0.25, 2), None),
         Outcome("s", "c", "qc", 0.5, None, None),
-    ]
+    ] == FOUND
 
 
 def test_a_query_without_rows_has_no_best_score():
@@ -33,12 +32,14 @@ def test_a_query_without_rows_has_no_best_score():
     assert (only.best, only.right) == (None, Answered(1, 0.0, None))
 
 
-def test_the_summary_is_the_contests_score():
-    """mAP@20 and shares agree with the measure that equals the golden files."""
-    mine, theirs = summary(FOUND, right, {}), score([SCENARIO], ROWS, TRUTH)
-    assert (mine.map20, mine.top1, mine.top20, mine.queries) == (theirs.map20, theirs.top1, theirs.top20, 2)
-    assert (mine.top5, mine.top10) == (1.0, 1.0)
+def test_the_summary_is_over_the_queries_with_a_match():
+    """Scenarios weigh by their queries (micro-average), the first row is the one with the best score."""
+    mine = summary([*FOUND, *outcomes(SCENARIO, {}, {"c": frozenset("x")}, {})], right, {})
+    assert (mine.queries, mine.map20) == (3, pytest.approx((1.0 + 0.25 + 0.0) / 3))
+    assert (mine.top1, mine.top20) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert (mine.top5, mine.top10) == (mine.top20, mine.top20)
     assert mine.intervals["map20"].low <= mine.map20 <= mine.intervals["map20"].high
+    assert summary(FOUND[2:], right, {}) is None
 
 
 def test_one_animal_has_no_interval():
