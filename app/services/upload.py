@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from app.domain.cells import parse_path
-from app.domain.errors import InvalidInput, UploadClosed
+from app.domain.errors import InvalidInput, UnknownUpload, UploadClosed
 from app.domain.ingestion import ImportState, RequestKey
 from app.domain.ports import Catalogue
 from app.domain.ports_import import ImportRows
@@ -60,8 +60,32 @@ class Upload:
         self.sessions.remove(upload_id)
 
     def begun(self, upload_id: str) -> int | None:
-        """The import that a session was committed to, if any."""
-        return self.rows.requested(request_of(upload_id))
+        """The import that a session was last committed to, if any."""
+        return self._last(upload_id)[0]
+
+    def request(self, upload_id: str) -> RequestKey | None:
+        """The key under which a session can be committed now; None where the import that it began stands.
+
+        One whose import has failed can be committed anew, as long as what it brought is still there. Raises
+        UnknownUpload for a session that was neither committed nor is there.
+        """
+        begun, commits = self._last(upload_id)
+        if begun is None or self.catalogue.import_report(begun).state is ImportState.FAILED:
+            try:
+                self.sessions.session(upload_id)
+            except UnknownUpload:
+                if begun is None:
+                    raise
+            else:
+                return request_of(upload_id, commits + 1)
+        return None
+
+    def _last(self, upload_id: str) -> tuple[int | None, int]:
+        """The import of the last commit, and how many there were."""
+        last, commits = None, 0
+        while found := self.rows.requested(request_of(upload_id, commits + 1)):
+            last, commits = found, commits + 1
+        return last, commits
 
     def _running(self, upload_id: str) -> bool:
         import_id = self.begun(upload_id)
@@ -73,9 +97,10 @@ def source_of(upload_id: str) -> str:
     return f"session:{upload_id}"
 
 
-def request_of(upload_id: str) -> RequestKey:
+def request_of(upload_id: str, commit: int = 1) -> RequestKey:
     """What makes committing a session twice harmless: the catalogue holds one import of this key.
 
-    No client can send it as a key of its own, since it holds a space.
+    No client can send it as a key of its own, since it holds a space. ``commit`` counts those that began an import.
     """
-    return RequestKey(f"session {upload_id}", hashlib.sha256(upload_id.encode()).hexdigest())
+    name = f"session {upload_id}" if commit == 1 else f"session {upload_id} {commit}"
+    return RequestKey(name, hashlib.sha256(upload_id.encode()).hexdigest())

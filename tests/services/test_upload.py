@@ -53,6 +53,24 @@ def test_committing_again_begins_nothing_new(world):
     assert committed(world, upload_id) == first == world.services.upload.begun(upload_id)
 
 
+def test_a_session_whose_import_failed_can_be_committed_anew(world):
+    """As long as what it brought is there; then, as at a running import, the answer is the import that it began."""
+    upload, upload_id = world.services.upload, filled(world)
+    first = committed(world, upload_id)
+    assert upload.request(upload_id) is None
+    world.catalogue.finish_import(first, ImportState.FAILED, "unexpected error")
+    request, planning = upload.request(upload_id), world.services.planning
+    assert request == upload.request(upload_id) != request_of(upload_id)
+    second = planning.begin(planning.plan(source_of(upload_id)), request)
+    assert first != second == upload.begun(upload_id)
+    assert upload.request(upload_id) is None
+    world.catalogue.finish_import(second, ImportState.FAILED, "the archive is gone")
+    upload.remove(upload_id)
+    assert upload.request(upload_id) is None
+    with pytest.raises(UnknownUpload):
+        upload.request("0" * 32)
+
+
 @pytest.mark.parametrize("path", ["", "../a.png", "/etc/passwd", "a\\b.png", "a\x00b", "x" * 1001])
 def test_a_path_that_no_sheet_could_name_is_refused(world, path):
     """By the very rule that the sheet's own paths are held against."""

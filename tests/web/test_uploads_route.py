@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from app.domain.errors import StorageFull
+from app.domain.ingestion import ImportState
 from tests.fakes import photo
 
 SHEET = b"image_id,path,viewpoint,date,whale_id\nn1,a b/1.png,top,2019,Ana\nn2,2.png,left,2019-08,Bo\n"
@@ -39,6 +40,20 @@ def test_a_session_becomes_an_import(client, address):
     again = client.post(f"{address}/commit", data={"format": "contest"})
     assert (again.status_code, again.headers["location"]) == (202, answer.headers["location"])
     assert client.get("/individuals/Ana").status_code == 200
+
+
+def test_a_commit_after_a_failed_import_begins_another(client, address, world):
+    """Nothing has to be sent again."""
+    fill(client, address)
+    world.jobs.held = True
+    first = client.post(f"{address}/commit").json()["import_id"]
+    assert client.post(f"{address}/commit").json()["import_id"] == first
+    world.catalogue.finish_import(first, ImportState.FAILED, "unexpected error; see the log")
+    world.jobs.held = False
+    second = client.post(f"{address}/commit").json()
+    assert second["import_id"] != first
+    assert client.get(f"/imports/{second['import_id']}").json()["state"] == "done"
+    assert client.post(f"{address}/commit").json()["import_id"] == second["import_id"]
 
 
 def test_a_broken_line_is_taken_up_where_it_was(client, address):

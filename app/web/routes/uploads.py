@@ -15,7 +15,7 @@ from app.domain import errors
 from app.domain.ports_uploads import Receiver
 from app.domain.uploads import Received, UploadSession, expected_digest
 from app.services.bundle import Services
-from app.services.upload import request_of, source_of
+from app.services.upload import source_of
 from app.web import shapes
 from app.web.door import Door, TheDoor, TheServices
 from app.web.forms import CommitForm
@@ -27,6 +27,7 @@ router = APIRouter(tags=["imports"])
 
 _PIECE = 1 << 20
 _PAGE = 1_000
+_FURTHEST = 2**31 - 1
 
 UploadId = Annotated[str, Path(min_length=1, max_length=64)]
 Sha256 = Annotated[str | None, Query(max_length=64, description="The SHA-256 that the bytes must have.")]
@@ -45,7 +46,7 @@ _RECEIVES = declare(
     "/uploads",
     status_code=201,
     summary="Begin an upload session",
-    responses=declare(errors.CatalogueUnavailable, errors.StorageFull),
+    responses=declare(errors.TooLarge, errors.CatalogueUnavailable, errors.StorageFull),
 )
 def create_upload(response: Response, services: TheServices) -> UploadAnswer:
     """Then send photographs and their sheet with PUT, in any order, and commit: that begins the import."""
@@ -58,7 +59,7 @@ def create_upload(response: Response, services: TheServices) -> UploadAnswer:
 def upload_session(
     upload_id: UploadId,
     services: TheServices,
-    after: Annotated[int, Query(ge=0, description="Leave out so many photographs.")] = 0,
+    after: Annotated[int, Query(ge=0, le=_FURTHEST, description="Leave out so many photographs.")] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000, description="How many photographs to list.")] = _PAGE,
 ) -> UploadAnswer:
     """After a broken line: what is listed is on disk, whatever is not must be sent again."""
@@ -123,16 +124,18 @@ async def put_sheet(
 def commit_upload(
     upload_id: UploadId, form: Annotated[CommitForm, Form()], door: TheDoor, response: Response
 ) -> ImportAnswer | Response:
-    """As `POST /imports`; a session with faults stays open and can be mended. Again, it answers the same import."""
+    """As `POST /imports`; a session with faults stays open and can be mended. Again, it answers the same import.
+
+    Where that import has failed and the photographs are still there, another one begins.
+    """
     services = door.services
-    begun = services.upload.begun(upload_id)
-    if begun is None:
-        services.upload.session(upload_id)
+    request, begun = services.upload.request(upload_id), services.upload.begun(upload_id)
+    if request or begun is None:
         plan = services.planning.plan(source_of(upload_id), form.format)
         if form.dry_run:
             answer = shapes.plan_answer(plan, services.planning.try_out(plan))
             return JSONResponse(answer.model_dump(mode="json"))
-        begun = services.planning.begin(plan, request_of(upload_id))
+        begun = services.planning.begin(plan, request)
     return _accepted(begun, door, response)
 
 
