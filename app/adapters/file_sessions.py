@@ -42,11 +42,16 @@ _HOUR = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """Most bytes of a photograph, of a sheet and of all that a session holds; how long an idle session is kept."""
+    """Most bytes of a photograph, of a sheet and of all that a session takes on disk; how long an idle one is kept.
+
+    ``files`` are the most that a session holds, ``sessions`` the most there are at a time.
+    """
 
     photograph: int = 50_000_000
     sheet: int = 500_000_000
     whole: int = 500_000_000_000
+    files: int = 1_000_000
+    sessions: int = 1_000
     idle: timedelta = timedelta(days=7)
 
 
@@ -57,6 +62,8 @@ class _Log:
         self.folder = folder
         self.entries: dict[str, Received] = {}
         self.size = 0
+        self.taken = 0  # bytes on disk: contents that were sent again with others stay there until the session ends
+        self._contents: set[str] = set()
         self._lock = threading.Lock()
         with (folder / _LOG).open("rb") as lines:
             self.created = datetime.fromisoformat(json.loads(next(lines)))
@@ -84,6 +91,9 @@ class _Log:
     def _count(self, received: Received) -> None:
         before = self.entries.get(received.path)
         self.size += received.size - (before.size if before else 0)
+        if received.sha256 not in self._contents:
+            self._contents.add(received.sha256)
+            self.taken += received.size
         self.entries[received.path] = received
 
 
@@ -105,6 +115,8 @@ class FileSessions:
         partial = self._folder / f"{upload_id}{PARTIAL}"
         with translated():
             self._reserve.require(0)
+            if sum(1 for path in self._folder.iterdir() if _ID.fullmatch(path.name)) >= self._limits.sessions:
+                raise TooLarge(f"there are {self._limits.sessions} upload sessions already: commit or remove some")
             (partial / _FILES).mkdir(parents=True)
             with (partial / _LOG).open("w", encoding="utf-8") as log:
                 log.write(json.dumps(datetime.now(UTC).isoformat()) + "\n")
@@ -130,7 +142,9 @@ class FileSessions:
     def receive(self, upload_id: str, path: str, expected: str | None = None, size: int | None = None) -> FileReceiver:
         log = self._log(upload_id)
         most = self._limits.sheet if path == SHEET_PATH else self._limits.photograph
-        room = self._limits.whole - log.size
+        room = self._limits.whole - log.taken
+        if len(log.entries) >= self._limits.files and unicodedata.normalize("NFC", path) not in log.entries:
+            raise TooLarge(f"an upload session holds at most {self._limits.files} files; commit it and begin another")
         if max(size or 0, 1) > min(most, room):
             raise TooLarge(f"a file has at most {most} bytes, and the session has room for {max(room, 0)} more")
         return FileReceiver(

@@ -209,3 +209,28 @@ def test_a_folder_that_is_away_is_told(sessions, tmp_path):
     (tmp_path / "sessions").write_bytes(b"")
     with pytest.raises(Unavailable):
         sessions.create()
+
+
+def test_what_was_sent_again_with_other_bytes_counts_while_it_lies_on_disk(tmp_path):
+    """A limit is one of the disk, after a restart too; the same bytes again take nothing."""
+    folder, limits = tmp_path / "sessions", SessionLimits(whole=16)
+    upload_id = FileSessions(folder, limits).create().upload_id
+    for content in (b"first", b"other", b"first"):
+        send(FileSessions(folder, limits), upload_id, "a.jpg", content)
+    for sessions in (FileSessions(folder, limits), FileSessions(folder, limits)):
+        with pytest.raises(TooLarge, match="room for 6 more"):
+            send(sessions, upload_id, "a.jpg", b"longer!")
+
+
+def test_sessions_and_what_they_hold_are_bounded(tmp_path):
+    """A file more is refused, one of the same path is not; neither is a session begun once there are too many."""
+    sessions = FileSessions(tmp_path / "sessions", SessionLimits(files=1, sessions=1))
+    upload_id = sessions.create().upload_id
+    for content in (b"first", b"other"):
+        send(sessions, upload_id, "é.jpg", content)
+    with pytest.raises(TooLarge, match="at most 1 files"):
+        send(sessions, upload_id, "b.jpg", b"first")
+    with pytest.raises(TooLarge, match="1 upload sessions already"):
+        sessions.create()
+    sessions.remove(upload_id)
+    sessions.create()
