@@ -37,7 +37,8 @@ class ShownCandidate:
 class Example:
     """One query with its first candidates; ``matches`` counts the right answers that there are.
 
-    ``missed`` is a right answer that is not among the candidates, where there is none among them.
+    ``missed`` is a right answer that is not among the candidates, where there is none among them; ``first`` the rank
+    of the first right answer in the whole list, None when it holds none.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Example:
     matches: int
     candidates: tuple[ShownCandidate, ...]
     missed: Picture | None
+    first: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,13 @@ class Report:
     unfilled: Sequence[str]
     unanswered: int
     synthetic: bool
+
+    @property
+    def folds(self) -> bool:
+        """Whether one answer may stand for several photographs, so that average precisions say little."""
+        return folds(self.pins)
+
+
+def folds(pins: Pins) -> bool:
+    """Whether the profile of a run folds moments or meetings into one answer."""
+    return not {"fold", "spread"}.isdisjoint(pins.settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from app.domain.calibration_record import Calibrated
@@ -11,8 +12,8 @@ from app.domain.comparison import differences
 from app.domain.evaluation import Evaluation, Pinned
 from app.domain.meter import YearGap
 from app.domain.open_set import OpenSet, open_set
-from app.domain.outcomes import Outcome, Side, elsewhere, histogram, match_curve, right
-from app.domain.report import Calibration, Comparison, Example, Picture, Report, ShownCandidate, Truthful
+from app.domain.outcomes import Answered, Outcome, Side, elsewhere, histogram, match_curve, right
+from app.domain.report import Calibration, Comparison, Example, Picture, Report, ShownCandidate, Truthful, folds
 from app.domain.scenario import Prediction, ScenarioPack
 from app.domain.scenario_kinds import known_and_new
 from app.domain.slices import Known, Slice, slices
@@ -84,7 +85,7 @@ def report(
         elsewhere=parts.elsewhere,
         open_sets=parts.open_sets,
         slices=parts.slices,
-        examples=tuple(_examples(evaluation.outcomes, album)),
+        examples=tuple(_examples(evaluation.outcomes, album, by_rank=folds(evaluation.pins))),
         calibration=calibration,
         comparison=parts.comparison,
         unfilled=unfilled,
@@ -138,13 +139,19 @@ def _comparison(mine: Evaluation, theirs: Evaluation) -> Comparison:
     return Comparison(theirs.pins, *both)
 
 
-def _examples(found: Sequence[Outcome], album: Album) -> Iterator[Example]:
-    """The best, the median and the worst queries, each time of several animals."""
+def _examples(found: Sequence[Outcome], album: Album, *, by_rank: bool) -> Iterator[Example]:
+    """The best, the median and the worst queries, each time of several animals, by precision or by the first rank."""
     counted = [(one, one.right) for one in found if one.right]
-    ranked = sorted(counted, key=lambda pair: (pair[1].precision, -pair[1].matches, pair[0].query_id))
+
+    def goodness(answered: Answered) -> float:
+        if by_rank:
+            return -float(answered.first or inf)
+        return answered.precision
+
+    ranked = sorted(counted, key=lambda pair: (goodness(pair[1]), -pair[1].matches, pair[0].query_id))
     near = ranked[len(ranked) // 2 :]
     # Best first: many matches, all of them found, say more than one that happened to be near.
-    best = sorted(counted, key=lambda pair: (-pair[1].precision, -pair[1].matches, pair[0].query_id))
+    best = sorted(counted, key=lambda pair: (-goodness(pair[1]), -pair[1].matches, pair[0].query_id))
     shown: set[str | None] = set()
     for title, choice in (("best", best), ("median", near), ("worst", ranked)):
         for one in _of_several(choice, album, shown):
@@ -165,10 +172,15 @@ def _of_several(ranked: Sequence[tuple[Outcome, Any]], album: Album, shown: set[
 def _example(title: str, one: Outcome, album: Album) -> Example:
     matches = album.pack.truth[one.query_id]
     others = (album.pack.other_encounter or {}).get(one.query_id, frozenset())
-    rows = sorted(album.rows.get(one.query_id, ()), key=lambda row: -row.score)[:_CANDIDATES]
+    listed = sorted(album.rows.get(one.query_id, ()), key=lambda row: -row.score)
+    rows = listed[:_CANDIDATES]
     seen = [
         ShownCandidate(album.picture(r.image_id), r.score, r.image_id in matches, r.image_id in others) for r in rows
     ]
-    missed = None if any(row.right for row in seen) else album.picture(min(matches))
+    first = next((place for place, row in enumerate(listed, start=1) if row.image_id in matches), None)
+    deeper = listed[first - 1].image_id if first else min(matches)
+    missed = None if any(row.right for row in seen) else album.picture(deeper)
     precision = one.right.precision if one.right else 0.0
-    return Example(title, one.scenario_id, album.picture(one.image_id), precision, len(matches), tuple(seen), missed)
+    return Example(
+        title, one.scenario_id, album.picture(one.image_id), precision, len(matches), tuple(seen), missed, first
+    )

@@ -35,8 +35,10 @@ FULL = Report(
     open_sets={"new_versus_known": open_set([0.6, 0.9], [0.5, 0.7])},
     slices=(Slice("year gap", "same year", SUMMARY), Slice("year gap", "1 year", SUMMARY)),
     examples=(
-        Example("best", "s", WHALE, 1.0, 1, (ShownCandidate(WHALE, 0.9, right=True, elsewhere=True),), None),
-        Example("worst", "s", STRANGER, 0.0, 2, (ShownCandidate(STRANGER, 0.8, right=False, elsewhere=False),), WHALE),
+        Example("best", "s", WHALE, 1.0, 1, (ShownCandidate(WHALE, 0.9, right=True, elsewhere=True),), None, 1),
+        Example(
+            "worst", "s", STRANGER, 0.0, 2, (ShownCandidate(STRANGER, 0.8, right=False, elsewhere=False),), WHALE, 13
+        ),
     ),
     calibration=Calibration("June", ((0.1, 0.2), (0.9, 0.8)), 0.05, (("same view", "Look at 9."),)),
     comparison=Comparison(PINS, (Difference("pooled", 9, -0.1, Interval(-0.2, -0.05), 1, 5),), ()),
@@ -82,7 +84,7 @@ def test_everything_that_was_measured_is_told():
         "Look at 9.",
         "same year",
         "Worst queries",
-        "missed",
+        "at rank 13",
         "This run loses",
         "−0.100",
         "lateral_against_top: no individual",
@@ -120,3 +122,15 @@ def test_pictures_are_left_out_when_the_file_would_grow_too_large(monkeypatch):
     """The figures stay."""
     monkeypatch.setattr(html_report, "MAX_PICTURES", 10)
     assert page(FULL).count("data:image/jpeg") == 1
+
+
+def test_a_profile_that_folds_is_read_by_ranks():
+    """Where one answer stands for several photographs the finalists are no measure, and ranks lead."""
+    text = page(replace(FULL, pins=replace(PINS, settings={"spread": {}})))
+    assert "inalists" not in text
+    assert text.index("right among 20") < text.index("mAP@20<small>")
+    assert "first right answer at rank 13" in text
+    assert "inalists" in page(FULL)
+    lost = replace(FULL, examples=tuple(replace(one, first=None) for one in FULL.examples))
+    assert "missed: not among 20" in page(lost)
+    assert "no right answer among 20" in page(replace(lost, pins=replace(PINS, settings={"fold": {}})))

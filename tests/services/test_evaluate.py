@@ -321,6 +321,21 @@ def test_a_report_shows_animals_and_what_was_missed(world):
     assert report.open_sets["s"].known == report.open_sets["s"].new == 1
 
 
+def test_a_right_answer_further_down_is_shown_with_its_rank(world):
+    """What the first five do not hold and the twenty do is no miss; a folding profile shows the worst by that rank."""
+    ids = [f"image{row:03}" for row in range(2, 14)]
+    scenario = Scenario("s", (Query("a", ids[0]), Query("b", ids[3])), tuple(ids))
+    asked = ScenarioPack((scenario,), {"a": frozenset({ids[1]}), "b": frozenset({ids[0]})})
+    evaluated(world, asked)
+    asked_b = [row.image_id for row in rows(world) if row.query_id == "b"]
+    found = {one.query.image_id: one for one in world.reports.reports[-1].examples}[ids[3]]
+    assert found.first == asked_b.index(ids[0]) + 1
+    assert found.first > 2
+    evaluated(world, asked, Wanted(profile="review"))
+    assert world.reports.reports[-1].folds
+    assert world.reports.reports[-1].examples[0].title == "best"
+
+
 def test_a_report_does_without_a_picture_that_is_lost(world):
     """The figures stand all the same."""
     world.blobs.stored.clear()
