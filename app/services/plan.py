@@ -1,8 +1,8 @@
 """Plan: a sheet is checked whole before anything of it is written, tried out on request, and recorded as an import.
 
-Faults of the sheet refuse all of it: they are told by row and column. What is wrong with a photograph itself refuses its
-row alone, with the reason, when its turn comes; ``try_out`` says beforehand which rows these are. Memory is bounded by
-a batch, whatever the length of the sheet.
+Faults of the sheet refuse all of it: they are told by row and column. What is wrong with a photograph itself refuses
+its row alone, with the reason, when its turn comes; ``try_out`` says beforehand which rows these are. Memory is bounded
+by a batch, whatever the length of the sheet.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from threading import BoundedSemaphore
 from typing import TypeVar
 
 from app.domain.catalogue import Sighting
 from app.domain.conflicts import Ledger, Memory, crosscheck
 from app.domain.ensemble import require_spaces
-from app.domain.errors import BadImage, BadRows, Fault, TooLarge
+from app.domain.errors import BadImage, BadRows, Fault, Overloaded, TooLarge
 from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import Plan, RequestKey, RowState, Trial
 from app.domain.ports import Catalogue, Embedder, Images, Sheets
@@ -28,6 +29,7 @@ from app.services.opened import open_photograph
 
 BATCH = 2_000
 OPENED = 100
+TRIALS = 2
 _SHOWN = 1_000
 
 Progress = Callable[[int, int], None]
@@ -45,6 +47,7 @@ class Planning:
     embedder: Embedder
     sheets: Sheets
     memory: Callable[[], AbstractContextManager[Memory]]
+    _trials: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(TRIALS))
 
     def plan(self, source: str, wanted: SheetFormat | None = None) -> Plan:
         """Check every row of a sheet against its form, the other rows and the catalogue; no photograph is opened.
@@ -76,8 +79,17 @@ class Planning:
     def try_out(self, plan: Plan, progress: Progress | None = None) -> Trial:
         """Open every photograph of a plan and say what an import of it would do with each row; nothing is written.
 
-        Raises what ``begin`` and the import would raise: SpaceMismatch, ModelUnavailable, BadArchive.
+        Raises what ``begin`` and the import would raise: SpaceMismatch, ModelUnavailable, BadArchive; and Overloaded
+        while two others are at it: each decodes as much as an import does.
         """
+        if not self._trials.acquire(blocking=False):
+            raise Overloaded(f"{TRIALS} dry runs are under way already; try again when one of them is through")
+        try:
+            return self._try_out(plan, progress or _quiet)
+        finally:
+            self._trials.release()
+
+    def _try_out(self, plan: Plan, progress: Progress) -> Trial:
         self._require_spaces()
         sheet = self.sheets.open(plan.source)
         counts, refused = Counter[RowState](), list[tuple[int, str, str]]()
@@ -93,7 +105,7 @@ class Planning:
                     refused.append((said.line, said.source_id, reason))
                 counts[RowState.REFUSED] += len(batch) - len(opened)
                 refused = sorted(refused)[:_SHOWN]
-                (progress or _quiet)(counts.total(), plan.rows)
+                progress(counts.total(), plan.rows)
         return Trial(counts[RowState.STORED], counts[RowState.UNCHANGED], counts[RowState.REFUSED], tuple(refused))
 
     def begin(self, plan: Plan, request: RequestKey | None = None) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain import sheet as sheets
 from app.domain.catalogue import Box, Viewpoint
-from app.domain.errors import BadRows, Fault, ModelUnavailable, SpaceMismatch
+from app.domain.errors import BadRows, Fault, ModelUnavailable, Overloaded, SpaceMismatch
 from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import RowState
 from app.services import plan as module
@@ -170,3 +170,19 @@ def test_an_import_never_mixes_ensembles(world):
             verb(plan)
     world.services.reindex()
     assert world.services.planning.begin(plan)
+
+
+def test_no_more_than_two_dry_runs_are_under_way():
+    """Each decodes as much as an import: a third one is turned away and leaves the place of the others alone."""
+    world = World()
+    world.opened["folder:survey"] = FakeSheet([sighting(2, "whale2")], {"002.png": photo(2)})
+    planning = world.services.planning
+    plan, met = planning.plan("folder:survey"), []
+
+    def again(_done, _rows):
+        met.append(1)
+        planning.try_out(plan, again)
+
+    with pytest.raises(Overloaded):
+        planning.try_out(plan, again)
+    assert (len(met), planning.try_out(plan).new) == (2, 1)

@@ -32,6 +32,7 @@ router = APIRouter(tags=["imports"])
         200: {"model": PlanAnswer, "description": "A dry run without fault; nothing was written"},
         **declare(
             errors.BadRows,
+            errors.Overloaded,
             errors.BadArchive,
             errors.KeyReused,
             errors.NotAllowed,

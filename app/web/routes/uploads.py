@@ -112,6 +112,7 @@ async def put_sheet(
         200: {"model": PlanAnswer, "description": "A dry run without fault; nothing was written"},
         **declare(
             errors.BadRows,
+            errors.Overloaded,
             errors.BadArchive,
             errors.UnknownUpload,
             errors.SpaceMismatch,
