@@ -61,8 +61,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "a step of a job is a step of the use case that it does",
     ),
     "app.services.control": (
-        ("app.domain", "app.telemetry", "app.services.ingest", "app.services.works"),
-        "ending the job of an import ends the import",
+        ("app.domain", "app.telemetry", "app.services.ingest", "app.services.evaluate", "app.services.works"),
+        "ending the job of an import ends the import, and what was begun without a job gets it",
     ),
     "app.services.evaluate": (
         ("app.domain", "app.telemetry", "app.services.rank", "app.services.evaluate_"),
