@@ -48,13 +48,13 @@ def evaluate(
     if predictions and scenarios:
         show.scored(services.evaluate.predictions(scenarios, predictions), as_json=json)
         return
+    services.reindex.catch_up()
     if resume:
         run_id, against = resume, services.evaluate.work.wanted(resume).against
     else:
         pack, unfilled = _pack(services, scenarios)
         if against and Path(against).is_dir():
             against = services.evaluate.adopt(Path(against))
-        services.reindex.catch_up()
         run_id = services.evaluate.begin(pack, Wanted(str(scenarios or "built"), profile, against, unfilled))
     with show.Bar("evaluating", quiet=json) as bar:
         evaluation = services.evaluate.run(run_id, bar.at)

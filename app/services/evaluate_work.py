@@ -140,7 +140,7 @@ class EvaluationWork:
     def _freeze(self, run_id: str, pack: ScenarioPack) -> None:
         """Keep vectors and facts of one catalogue version; the pins are written last and so vouch for them."""
         for _ in range(_ATTEMPTS):
-            snapshot = self._current()
+            snapshot = _current(self)
             ids = self.ids(pack)
             found = self.catalogue.annotations(ids.values())
             if self.catalogue.version() == snapshot.catalogue_version:
@@ -173,14 +173,6 @@ class EvaluationWork:
         kept = {"pins": asdict(pins), "photographs": pinned, "calibration": calibration and asdict(calibration)}
         self.runs.put(run_id, _PINS, json.dumps(kept).encode())
 
-    def _current(self) -> Snapshot:
-        """The generation of the catalogue as it is now, built first when the catalogue has moved on."""
-        snapshot = current_snapshot(self.index, self.embedder)
-        if snapshot.catalogue_version != self.catalogue.version():
-            self.index.refresh(self.catalogue)
-            snapshot = current_snapshot(self.index, self.embedder)
-        return snapshot
-
     def _predict(self, run_id: str, pack: ScenarioPack, number: int) -> None:
         """Rank one scenario in the frozen vectors; raises InvalidInput when the ensemble was changed meanwhile."""
         bench = self._bench(run_id)
@@ -212,16 +204,15 @@ class EvaluationWork:
 
     def _finish(self, run_id: str, pack: ScenarioPack) -> None:
         """Score all rows and write the documents; the report is the last one and so vouches for the others."""
-        bench = self._bench(run_id)
-        pins, photographs, calibration = bench.pins, bench.photographs, bench.calibration
-        folder = self.runs.folder(run_id)
+        bench, folder = self._bench(run_id), self.runs.folder(run_id)
+        pins, photographs = bench.pins, bench.photographs
         rows = [row for n in range(len(pack.scenarios)) for row in self.packs.read_predictions(folder / _rows(n))]
         evaluation = _evaluation(pack, rows, pins, photographs)
         wanted = self.wanted(run_id)
         against = self.evaluation(wanted.against) if wanted.against else None
         parts = figures(pack, evaluation, photographs, against)
         album = Album(pack, by_query(rows), photographs, partial(_thumbnail, self, photographs))
-        page = report(parts, evaluation, album, wanted.unfilled, calibration)
+        page = report(parts, evaluation, album, wanted.unfilled, bench.calibration)
         self.packs.write_predictions(folder / PREDICTIONS, rows)
         self.runs.put(run_id, SCORES, evaluation.to_json(parts.document()))
         self.runs.put(run_id, SUMMARY, evaluation.digest().to_json())
@@ -229,6 +220,15 @@ class EvaluationWork:
         for name in (_VECTORS, *map(_rows, range(len(pack.scenarios)))):
             self.runs.drop(run_id, name)
         self._desk.clear()
+
+
+def _current(work: EvaluationWork) -> Snapshot:
+    """The generation of the catalogue as it is now, built first when the catalogue has moved on."""
+    snapshot = current_snapshot(work.index, work.embedder)
+    if snapshot.catalogue_version != work.catalogue.version():
+        work.index.refresh(work.catalogue)
+        snapshot = current_snapshot(work.index, work.embedder)
+    return snapshot
 
 
 def _calibration(work: EvaluationWork, profile: Profile) -> Calibration | None:

@@ -120,7 +120,7 @@ def test_scenarios_are_evaluated_and_predictions_scored(imported, tmp_path):
     assert predictions.read_bytes() == (again / "predictions.csv").read_bytes()
     run_id = json.loads(run("evaluate", scenarios, "--out", again, "--json"))["evaluation_id"]
     for name in ("pins.json", "report.html"):
-        Path(os.environ["RESIGHT_DATA_DIR"], "evaluations", run_id, name).unlink()
+        Path(os.environ["RESIGHT_DATA"], "evaluations", run_id, name).unlink()
     resumed = json.loads(run("evaluate", "--resume", run_id, "--out", tmp_path / "resumed", "--json"))
     assert resumed["evaluation_id"] == run_id
     assert predictions.read_bytes() == (tmp_path / "resumed" / "predictions.csv").read_bytes()
