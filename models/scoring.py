@@ -12,8 +12,8 @@ import numpy as np
 
 from app.domain.ensemble import Float32
 from app.domain.errors import InvalidInput
-from app.domain.measures import Score, score
-from app.domain.scenario import MAX_ROWS, Prediction, Query, Scenario, Truth
+from app.domain.outcomes import Outcome, Side, elsewhere, figures, outcomes, right
+from app.domain.scenario import MAX_ROWS, Prediction, Query, Scenario, Truth, by_query
 
 POOLED = "pooled"
 
@@ -31,6 +31,16 @@ class Pack:
         """Every photograph that a scenario asks about or searches."""
         asked = {query.image_id for one in self.scenarios for query in one.queries}
         return frozenset(asked.union(*(one.gallery for one in self.scenarios)))
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means over the queries with a match: mAP@20, and the shares with a right answer first and among 20."""
+
+    map20: float
+    top1: float
+    top20: float
+    queries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +67,16 @@ def read_pack(folder: Path) -> Pack:
 
 def table(pack: Pack, vectors: Float32, row_of: Mapping[str, int]) -> list[Row]:
     """One line a scenario and a pooled one, for unit vectors (n, d) whose rows ``row_of`` names by image id."""
-    predictions = {scenario.scenario_id: predict(scenario, vectors, row_of) for scenario in pack.scenarios}
-    lines = [
-        Row(one.scenario_id, score([one], rows, pack.truth), score([one], rows, pack.other_encounter))
-        for one, rows in zip(pack.scenarios, predictions.values(), strict=True)
+    found = [
+        outcomes(one, by_query(predict(one, vectors, row_of)), pack.truth, pack.other_encounter)
+        for one in pack.scenarios
     ]
-    pooled = [row for rows in predictions.values() for row in rows]
-    ends = (score(pack.scenarios, pooled, truth) for truth in (pack.truth, pack.other_encounter))
-    return [*lines, Row(POOLED, *ends)]
+    pooled = [outcome for part in found for outcome in part]
+    names = [*(one.scenario_id for one in pack.scenarios), POOLED]
+    return [
+        Row(name, _score(part, right), _score(part, elsewhere))
+        for name, part in zip(names, [*found, pooled], strict=True)
+    ]
 
 
 def predict(scenario: Scenario, vectors: Float32, row_of: Mapping[str, int]) -> list[Prediction]:
@@ -106,6 +118,13 @@ def write_scores(folder: Path, rows: Sequence[Row]) -> None:
     """Keep the last table of a run in its ``validation.md``; nothing where an epoch was not scored."""
     if rows:
         (folder / "validation.md").write_text(markdown(rows), encoding="utf-8")
+
+
+def _score(found: Sequence[Outcome], side: Side) -> Score:
+    """A score of zeros where no query has a match: a table has a number in each cell."""
+    rows = [figures(answered) for outcome in found if (answered := side(outcome))]
+    means = np.mean(rows, axis=0).tolist() if rows else [0.0] * 2
+    return Score(means[0], means[1], means[-1], len(rows))
 
 
 def _cells(one: Score) -> str:

@@ -4,7 +4,8 @@ Any step can be repeated after any interruption: a row either waits or is in its
 import stays running until all its rows are final, or until its own input makes going on useless.
 
 A row whose step died with it, or raised what nobody foresaw, is tried again alone, after the rows that were tried less
-often; after three attempts it is set apart. Attempts are counted before they are made: a killed process counts nothing.
+often; after three attempts of its own it is set apart. Attempts are counted before they are made: a killed process
+counts nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from app.services.chunks import Chunk, Chunks, Stopping
 from app.telemetry import IMPORT_ROWS
 
 STEP = 500
-ATTEMPTS = 3
+ALONE = 3
+# The first attempt is made among neighbours, any of which may be at fault.
+ATTEMPTS = 1 + ALONE
 _CANCELLED = "the import was cancelled before its turn"
-_KILLED = f"the process ended {ATTEMPTS} times while it was at work on this photograph"
+_KILLED = f"the process ended {ALONE} times while it was at work on this photograph alone"
 
 Progress = Callable[[int, int], None]
 """Called with (rows that are through, all rows)."""
@@ -136,7 +139,7 @@ class Ingest:
         reason: str | None = _KILLED
         if row.attempts < ATTEMPTS:
             fault = self._try(report, sheet, [row.sighting], _quiet, stopping)
-            reason = fault and f"work on it failed {ATTEMPTS} times: {fault}"
+            reason = fault and f"work on it alone failed {ALONE} times: {fault}"
         if reason and row.attempts + 1 >= ATTEMPTS:
             _log().warning("row set apart", import_id=report.import_id, row=row.sighting.line, reason=reason)
             self.rows.quarantine(report.import_id, [(row.sighting.row, reason)])

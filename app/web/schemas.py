@@ -247,7 +247,7 @@ class ImportAnswer(Answer):
     total: int
     rows: dict[RowState, int]
     refused: list[RefusedRow] = Field(description="At most 1,000.")
-    quarantined: list[RefusedRow] = Field(description="Set apart after three attempts; at most 1,000.")
+    quarantined: list[RefusedRow] = Field(description="Set apart after three attempts of its own; at most 1,000.")
     near_duplicates: int | None = Field(
         description="Of its new annotations, how many have a photograph that is nearly another one; null until known."
     )

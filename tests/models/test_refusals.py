@@ -150,7 +150,8 @@ def test_a_packaged_classifier_serves_as_own_weights():
 
 def test_a_run_is_gone_on_from_by_its_checkpoint(tmp_path):
     """The averaged backbone of a checkpoint is where a new run begins; neck and head are left to it."""
-    own = {name: value + 1 for name, value in make_backbone("efficientnet-lite0", pretrained=False).state_dict().items()}
+    begun = make_backbone("efficientnet-lite0", pretrained=False).state_dict()
+    own = {name: value + 1 for name, value in begun.items()}
     average = {f"backbone.{name}": value for name, value in own.items()} | {"neck.0.weight": torch.zeros(3)}
     torch.save({"recipe": {}, "average": average}, tmp_path / "best.pt")
     begun = make_backbone("efficientnet-lite0", weights=tmp_path / "best.pt").state_dict()
