@@ -198,17 +198,16 @@ class EvaluationWork:
         if frozen is None:
             self.runs.drop(run_id, _PINS)
             raise Unavailable("the vectors of this evaluation were damaged; they are frozen again")
-        snapshot = self.frozen.snapshot(frozen)
-        self._desk.lay(self.runs.get(run_id, _PINS) or b"", replace(self._bench(run_id), snapshot=snapshot))
+        bench = replace(self._bench(run_id), snapshot=(snapshot := self.frozen.snapshot(frozen)))
+        self._desk.lay(self.runs.get(run_id, _PINS) or b"", bench)
         return snapshot
 
     def _finish(self, run_id: str, pack: ScenarioPack) -> None:
         """Score all rows and write the documents; the report is the last one and so vouches for the others."""
-        bench, folder = self._bench(run_id), self.runs.folder(run_id)
+        bench, folder, wanted = self._bench(run_id), self.runs.folder(run_id), self.wanted(run_id)
         pins, photographs = bench.pins, bench.photographs
         rows = [row for n in range(len(pack.scenarios)) for row in self.packs.read_predictions(folder / _rows(n))]
         evaluation = _evaluation(pack, rows, pins, photographs)
-        wanted = self.wanted(run_id)
         against = self.evaluation(wanted.against) if wanted.against else None
         parts = figures(pack, evaluation, photographs, against)
         album = Album(pack, by_query(rows), photographs, partial(_thumbnail, self, photographs))
