@@ -38,8 +38,8 @@ def differences(
 ) -> list[Difference]:
     """The difference of each scenario that both runs hold, then of all pooled.
 
-    Queries are paired by their id, where both were asked of the same photograph with as many matches. Empty when there is
-    none with a match.
+    Queries are paired by their id, where both were asked of the same photograph with as many matches. Empty when there
+    is none with a match.
     """
     other = {(one.query_id, one.image_id, a.matches): a.precision for one in theirs if (a := side(one))}
     paired: dict[str, list[tuple[float, Hashable]]] = {}

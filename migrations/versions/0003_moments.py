@@ -12,5 +12,7 @@ down_revision = "0002"
 def upgrade() -> None:
     op.add_column("annotations", sa.Column("moment", sa.BigInteger(), nullable=True))
     sqlite = op.get_bind().dialect.name == "sqlite"
-    seconds = "CAST(strftime('%s', taken) AS INTEGER)" if sqlite else "CAST(EXTRACT(EPOCH FROM taken) AS BIGINT)"
-    op.execute(f"UPDATE annotations SET moment = {seconds} WHERE precision = 'second'")
+    taken = sa.column("taken")
+    seconds = sa.func.strftime("%s", taken) if sqlite else sa.extract("epoch", taken)
+    table = sa.table("annotations", sa.column("moment"), sa.column("precision"), taken)
+    op.execute(sa.update(table).where(table.c.precision == "second").values(moment=sa.cast(seconds, sa.BigInteger)))

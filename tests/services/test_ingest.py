@@ -315,7 +315,8 @@ def test_a_photograph_that_breaks_us_is_set_apart_after_three_attempts(world, mo
     assert dict(report.rows) == {RowState.INDEXED: 5, RowState.QUARANTINED: 2}
     reason = f"work on it alone failed 3 times: {told}"
     assert report.quarantined == ((4, "image004", reason), (6, "image006", reason))
-    assert [poison.met.count(row) for row in (4, 6)] == [4, 3]  # once among their neighbours, where the first of the two ended the chunk
+    # Once among their neighbours, where the first of the two ended the chunk.
+    assert [poison.met.count(row) for row in (4, 6)] == [4, 3]
 
 
 def test_a_photograph_that_kills_the_process_is_set_apart_after_three_attempts(world, monkeypatch):
