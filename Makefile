@@ -66,7 +66,7 @@ bench: $(VENV)/.installed-dev ## measure against the bare loop (CATALOGUE=DIR: o
 
 # Releases younger than a week are left out, so that a bad one has time to be found; FastAPI waits three days since its
 # limits of forms, which keep hostile ones out, were young when they were needed.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade \
           --exclude-newer "7 days" --exclude-newer-package "fastapi=3 days" --group build
 lock: $(VENV)/.installed-dev ## compile requirements*.txt from pyproject.toml again
 	$(COMPILE) pyproject.toml --output-file requirements.txt

@@ -2,9 +2,10 @@
 
 import pytest
 
-from app.domain.errors import BadArchive, Conflict, StorageFull, UnknownJob
+from app.domain.errors import BadArchive, CatalogueUnavailable, Conflict, StorageFull, UnknownJob
 from app.domain.ingestion import ImportState, RowState
 from app.domain.jobs import Job, JobKind, JobState, job_id_of
+from app.services.evaluate_work import Wanted
 from app.services.works import import_of
 from tests.fakes import FakeSheet, World, one_space, photo, sighting
 
@@ -98,6 +99,27 @@ def test_cancelling_its_job_ends_an_import(world, state, kept):
     assert ("upload:1" in world.opened) == kept
     assert world.jobs.works[JobKind.IMPORT].step(job.arguments, 0).finished
     assert "upload:1" not in world.opened
+
+
+def test_a_cancel_that_the_catalogue_did_not_hear_of_can_be_said_again(world, monkeypatch):
+    """The second time ends the import as well, and the third harms nothing; a job that is done cannot be cancelled."""
+    import_id = uploaded(world)
+    world.jobs.held = True
+    job = world.services.control.begin_import(import_id)
+
+    def away(*_):
+        raise CatalogueUnavailable("the database does not answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.catalogue, "finish_import", away)
+        with pytest.raises(CatalogueUnavailable):
+            world.services.control.cancel(job.job_id)
+    assert world.services.ingest.report(import_id).state is ImportState.RUNNING
+    for _ in range(2):
+        assert world.services.control.cancel(job.job_id).state is JobState.CANCELLED
+        assert world.services.ingest.report(import_id).state is ImportState.CANCELLED
+        assert "upload:1" not in world.opened
+    world.jobs.set(job.job_id, state=JobState.DONE)
     with pytest.raises(Conflict):
         world.services.control.cancel(job.job_id)
 
@@ -114,9 +136,11 @@ def test_cancelling_another_job_leaves_the_catalogue_alone(world):
 
 
 def test_after_a_start_every_import_has_its_job_or_its_end(world):
-    """One that was cut off goes on; one whose job had ended before the catalogue was told ends as well."""
+    """One that was cut off goes on, whoever is at work; one whose job had ended before the catalogue was told ends."""
     import_id = uploaded(world)
-    world.services.control.recover()
+    world.jobs.taken = True
+    world.services.control.take_up(world.services.evaluate)
+    world.jobs.taken = False
     assert world.services.ingest.report(import_id).rows == {RowState.INDEXED: 1}
     cut = world.begin("folder:survey")
     world.jobs.held = True
@@ -124,6 +148,41 @@ def test_after_a_start_every_import_has_its_job_or_its_end(world):
     world.services.control.recover()
     assert world.services.ingest.report(cut).state is ImportState.CANCELLED
     assert world.services.ingest.unfinished() == []
+
+
+def test_what_a_command_works_off_is_left_to_it(world):
+    """Its import gets a job once nobody is at work any more: then it was killed."""
+    import_id = world.begin("folder:survey")
+    world.jobs.taken = True
+    world.services.control.recover()
+    assert world.services.control.job_of(world.services.ingest.report(import_id)) is None
+    world.jobs.taken = False
+    world.services.control.recover()
+    assert world.services.ingest.report(import_id).state is ImportState.DONE
+
+
+def test_while_work_is_under_way_an_upload_is_not_thrown_away(world):
+    """The import ends as its job did; a step may still read from what it brought."""
+    import_id = uploaded(world)
+    world.jobs.held = True
+    world.jobs.cancel(world.services.control.begin_import(import_id).job_id)
+    world.jobs.taken = True
+    world.services.control.recover()
+    assert world.services.ingest.report(import_id).state is ImportState.CANCELLED
+    assert "upload:1" in world.opened
+
+
+def test_an_evaluation_without_a_job_gets_it_at_the_start(world):
+    """One that died before it was enqueued; those that have a job, or have ended, are left alone."""
+    services = world.services
+    pack = services.evaluate.built().pack
+    ended, lost = (services.evaluate.begin(pack, Wanted()) for _ in range(2))
+    services.evaluate.run(ended)
+    for _ in range(2):
+        services.control.take_up(services.evaluate)
+        jobs = world.jobs.jobs(kinds=[JobKind.EVALUATE])
+        assert [dict(job.arguments) for job in jobs] == [{"evaluation_id": lost}]
+        assert services.evaluate.standing(lost).job_id == jobs[0].job_id
 
 
 def embedded(world: World) -> Job:
