@@ -8,7 +8,7 @@ RUN python -m venv /opt/resight
 ENV PATH=/opt/resight/bin:$PATH
 WORKDIR /build
 COPY requirements-server.txt .
-RUN pip install --require-hashes -r requirements-server.txt
+RUN pip install --no-deps --require-hashes -r requirements-server.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY models models

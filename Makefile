@@ -1,5 +1,6 @@
 # Every verb works on a machine that has Python 3.11 (or newer) and make, and nothing else: venv and pip do the rest.
-# Installed versions come from requirements*.txt, pinned by hash; a stamp file in the environment makes re-runs quick.
+# Installed versions come from requirements*.txt, pinned by hash, all that is needed (so --no-deps: older pips take a pin
+# for none where a package asks for it with an extra); a stamp file in the environment makes re-runs quick.
 
 PYTHON    ?= python3
 VENV      ?= .venv
@@ -7,7 +8,7 @@ CATALOGUE ?=
 TESTS     ?= tests
 BIN       := $(VENV)/bin
 PIP       := $(BIN)/python -m pip --disable-pip-version-check --quiet
-INSTALL    = $(PIP) install --require-hashes -r $(1) && $(PIP) install --no-deps --no-build-isolation --editable .
+INSTALL    = $(PIP) install --no-deps --require-hashes -r $(1) && $(PIP) install --no-deps --no-build-isolation --editable .
 QUICK     := not slow and not train
 
 .DEFAULT_GOAL := help
@@ -66,7 +67,7 @@ bench: $(VENV)/.installed-dev ## measure against the bare loop (CATALOGUE=DIR: o
 
 # Releases younger than a week are left out, so that a bad one has time to be found; FastAPI waits three days since its
 # limits of forms, which keep hostile ones out, were young when they were needed.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-strip-extras --upgrade \
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
           --exclude-newer "7 days" --exclude-newer-package "fastapi=3 days" --group build
 lock: $(VENV)/.installed-dev ## compile requirements*.txt from pyproject.toml again
 	$(COMPILE) pyproject.toml --output-file requirements.txt
