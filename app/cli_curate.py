@@ -13,6 +13,7 @@ from app.domain.catalogue import Viewpoint
 from app.domain.cells import parse_box, parse_date, parse_name
 from app.domain.curation import Changes, Signature
 from app.domain.errors import InvalidInput
+from app.services.bundle import Services
 from app.services.curate import Outcome
 from app.web import shapes_curation as shapes
 
@@ -57,9 +58,8 @@ def edit(
     if not changes:
         raise InvalidInput("nothing is to change: give at least one of the facts")
     services = open_services(data)
-    held = services.curate.named(image_id)
-    asked = held.revision if revision is None else revision
-    outcome = services.curate.edit(held.annotation_id, changes, revision=asked, signature=Signature(actor, reason))
+    number, asked = _asked(services, image_id, revision)
+    outcome = services.curate.edit(number, changes, revision=asked, signature=Signature(actor, reason))
     _told(outcome, as_json=json)
 
 
@@ -74,9 +74,8 @@ def remove(
 ) -> None:
     """Take an annotation out of the gallery; its photograph and its past are kept."""
     services = open_services(data)
-    held = services.curate.named(image_id)
-    asked = held.revision if revision is None else revision
-    _told(services.curate.remove(held.annotation_id, revision=asked, signature=Signature(actor, reason)), as_json=json)
+    number, asked = _asked(services, image_id, revision)
+    _told(services.curate.remove(number, revision=asked, signature=Signature(actor, reason)), as_json=json)
 
 
 @annotation_app.command()
@@ -90,9 +89,8 @@ def restore(
 ) -> None:
     """Bring a removed annotation back as it was."""
     services = open_services(data)
-    held = services.curate.named(image_id)
-    asked = held.revision if revision is None else revision
-    _told(services.curate.restore(held.annotation_id, revision=asked, signature=Signature(actor, reason)), as_json=json)
+    number, asked = _asked(services, image_id, revision)
+    _told(services.curate.restore(number, revision=asked, signature=Signature(actor, reason)), as_json=json)
 
 
 @annotation_app.command()
@@ -126,6 +124,12 @@ def duplicates(data: Data = None, json: Json = False) -> None:
         for group in found:
             names = ", ".join(f"{one['source_id']} ({one['individual'] or 'nobody'})" for one in group)
             show.console.print(f"  {names}", markup=False)
+
+
+def _asked(services: Services, image_id: str, revision: int | None) -> tuple[int, int]:
+    """The annotation that is meant, and the revision that is to be changed: the newest unless one is given."""
+    held = services.curate.named(image_id)
+    return held.annotation_id, held.revision if revision is None else revision
 
 
 def _read(option: str, text: str, parse: Callable[[str], T]) -> T:
