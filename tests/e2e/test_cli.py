@@ -133,6 +133,28 @@ def test_scenarios_are_evaluated_and_predictions_scored(imported, tmp_path):
     }
 
 
+def test_an_annotation_is_edited_removed_and_brought_back(imported):
+    """A match follows each change at once; the past names who and why; a revision that is out of date is refused."""
+    first = rows(imported)[0]
+    name, photograph = first["image_id"], imported / first["path"]
+
+    def seen() -> dict[str, str | None]:
+        return {one.source_id: one.individual for one in answer(photograph, "--profile", "cosine").candidates}
+
+    another = ("--individual", "Somebody else", "--encounter", "another day")
+    edited = json.loads(run("annotation", "edit", name, *another, "--actor", "ann", "--json"))
+    assert edited["state"] == "indexed"
+    assert seen()[name] == "Somebody else"
+    run("annotation", "remove", name, "--reason", "blurred")
+    assert name not in seen()
+    assert run("annotation", "restore", name, "--revision", edited["revision"], code=2) == ""
+    run("annotation", "restore", name)
+    assert seen()[name] == "Somebody else"
+    past = json.loads(run("annotation", "history", name, "--json"))
+    assert "ann" in str(past)
+    assert "blurred" in str(past)
+
+
 def test_the_same_pins_give_the_same_files(imported, tmp_path):
     """Byte for byte, also when the scenarios are built from the catalogue and written as a pack in between."""
     folders = [tmp_path / name for name in ("one", "two")]
