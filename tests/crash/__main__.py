@@ -39,9 +39,10 @@ def main() -> None:
             campaign = Campaign(
                 Path(scratch), given.photographs, given.seed, database, power=given.power, slow=given.slow
             )
-            places = Campaign(Path(scratch), min(given.photographs, _AT_PLACES), given.seed, database)
+            places = Campaign(Path(scratch), min(given.photographs, _AT_PLACES), given.seed, database, slow=given.slow)
             try:
-                _at_random(campaign, given.kills)
+                if given.kills:
+                    _at_random(campaign, given.kills)
                 _at_places(places, list(PLACES) if given.places is None else given.places, 1 if given.short else None)
             except Broken as fault:
                 print(f"{database}, seed {given.seed}: BROKEN\n{fault}")
@@ -59,7 +60,7 @@ def _at_random(campaign: Campaign, kills: int) -> None:
 
 
 def _at_places(campaign: Campaign, places: list[str], most: int | None) -> None:
-    """One kill at each of several turns of each place of the list, ``most`` of them."""
+    """One kill at each of several turns of each place of the list, ``most`` of them; printed one by one, as above."""
     started = time.perf_counter()
     for place in places:
         way, turns = PLACES[place]
@@ -69,6 +70,7 @@ def _at_places(campaign: Campaign, places: list[str], most: int | None) -> None:
             died = campaign.backup_dies_at(place, nth) if way == "backup" else campaign.dies_at(place, way, nth)
             if not died:
                 raise Broken(f"{place} was not reached {nth} times by a survey brought as {way!r}")
+            print(f"  {time.perf_counter() - started:.0f} s: died at {place}, turn {nth}: nothing lost", flush=True)
     _passed(campaign.database, f"at {len(places)} named places", campaign.tally, started)
 
 

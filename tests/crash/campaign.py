@@ -97,7 +97,7 @@ class Campaign:
         """A backup of a running service is killed once and made again; what it restores is held against the survey."""
         with self.life("folder") as (service, book, crew):
             service.start()
-            _wait_for(crew, service, book)
+            self._wait_for(crew, service, book)
             backup, restored = service.home / "backup", service.home / "restored"
             died = service.command("backup", str(backup), RESIGHT_FAILPOINT=f"{place}:{nth}")
             self.tally.kills += died == -signal.SIGKILL
@@ -138,7 +138,7 @@ class Campaign:
         if service.ended() is not None:
             service.start()
         self.tally.ready.append(service.until_ready())
-        _wait_for(crew, service, book)
+        self._wait_for(crew, service, book)
         crew.stop()
         found = list(book.faults)
         if not found:
@@ -147,6 +147,18 @@ class Campaign:
             found += at_rest.faults(service.data, service.database_url, book.brought)
         if found:
             raise Broken("\n  ".join([f"life {self.tally.lives} of seed {self.seed}:", *found[:20]]))
+
+    def _wait_for(self, crew: Crew, service: Service, book: Book) -> None:
+        """Until everything is through; raises Broken when nothing moves any more."""
+        moved, stand, stuck = time.perf_counter(), book.stand, _STUCK_SECONDS * self.slow
+        while not crew.through:
+            if (code := service.ended()) is not None:
+                raise Broken(f"the service ended by itself with {code}; {service.tail()}")
+            if book.stand != stand:
+                moved, stand = time.perf_counter(), book.stand
+            if time.perf_counter() - moved > stuck:
+                raise Broken(f"nothing moved for {stuck:.0f} s, unfinished {book.unfinished}; {service.tail()}")
+            time.sleep(_LOOK)
 
     def _killed(self, service: Service, crew: Crew, chance: random.Random) -> bool:
         """Wait for the drawn moment and kill; says whether there was still work to interrupt."""
@@ -204,19 +216,6 @@ def lanes(way: str, survey: Sequence[Photograph], import_root: Path) -> list[lis
             write_folder(import_root / f"part-{number}", part)
             folders.append(Bring(part, folder=f"part-{number}"))
     return [folders, archives]
-
-
-def _wait_for(crew: Crew, service: Service, book: Book) -> None:
-    """Until everything is through; raises Broken when nothing moves any more."""
-    moved, stand = time.perf_counter(), book.stand
-    while not crew.through:
-        if (code := service.ended()) is not None:
-            raise Broken(f"the service ended by itself with {code}; {service.tail()}")
-        if book.stand != stand:
-            moved, stand = time.perf_counter(), book.stand
-        if time.perf_counter() - moved > _STUCK_SECONDS:
-            raise Broken(f"nothing moved for {_STUCK_SECONDS:.0f} s, unfinished {book.unfinished}; {service.tail()}")
-        time.sleep(_LOOK)
 
 
 def new_database(kind: str) -> AbstractContextManager[str]:
