@@ -3,9 +3,10 @@
 Usage: python -m benchmarks.ingest_load killed [--photographs 1000 10000] [--database sqlite] [--ensemble NAME]
        python -m benchmarks.ingest_load rate [--photographs 400] [--poison 0 1 100] [--ensemble NAME]
 
-``killed`` draws photographs of 48 to 96 pixels and takes the tests' tiny ensemble unless another one is named: what is
+``killed`` draws photographs of 64 to 128 pixels and takes the tests' tiny ensemble unless another one is named: what is
 measured is the ingestion, not the nets. It says how many photographs were embedded more than once, the peak memory of
-the service, wall time and the cost of a photograph. ``rate`` takes the released ensemble and synthetic whales, and
+the service, wall time and the cost of a photograph, holds what is stored against what was drawn, and times ``resight
+verify``, ``backup`` and ``restore`` on it. ``rate`` takes the released ensemble and synthetic whales, and
 bad files of the shared data where they are, else made ones.
 """
 
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -25,12 +27,14 @@ from app.bootstrap import bootstrap, make_survey
 from app.config import DEFAULT_ENSEMBLE, Settings
 from app.domain.survey import SurveyPlan
 from benchmarks.bare import Bare, readable
+from tests.crash.at_rest import faults
 from tests.crash.campaign import new_database
 from tests.crash.client import Client, Gone
 from tests.crash.photographs import draw, write_folder
 from tests.crash.service import Service
 
 SHARED_DATA = Path(os.environ.get("RESIGHT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+_SIDES = (64, 128)
 _KILLS = (0.25, 0.5, 0.75)
 _LOOK = 0.2
 _PATIENT = 3600.0
@@ -59,7 +63,7 @@ def _killed(count: int, database: str, ensemble: str | None, seed: int) -> None:
         told = home / "embedded"
         chosen = Settings(_env_file=None, ensemble=ensemble).ensemble_folder if ensemble else None
         service = Service(home, url, ensemble=chosen, RESIGHT_WITNESS=str(told))
-        write_folder(service.import_root / "survey", draw(count, seed, longest=96))
+        write_folder(service.import_root / "survey", draw(count, seed, sides=_SIDES))
         memory = _Memory(service)
         service.start()
         service.until_ready()
@@ -92,6 +96,22 @@ def _killed(count: int, database: str, ensemble: str | None, seed: int) -> None:
         print(f"  indexed {indexed}; embedded more than once: {again}, {again / len(_KILLS):.0f} a kill")
         print(f"  first new row {first} s after a start; peak memory {memory.peak / 1024:.0f} MiB", flush=True)
         assert indexed == count, report
+        found = faults(service.data, service.database_url, draw(count, seed, sides=_SIDES))
+        print(f"  held against what was drawn: {found or 'nothing lost, nothing twice'}", flush=True)
+        assert not found
+        _kept(service, home, database)
+
+
+def _kept(service: Service, home: Path, database: str) -> None:
+    """Seconds of the commands that look at everything; a server's database is backed up by its own means."""
+    commands = [["verify"]]
+    if database == "sqlite":
+        commands += [["backup", str(home / "backup")], ["restore", str(home / "backup"), str(home / "restored")]]
+    for command in commands:
+        started = time.perf_counter()
+        code = service.command(*command, within=_PATIENT)
+        print(f"  resight {command[0]}: {time.perf_counter() - started:.1f} s, exit code {code}", flush=True)
+        assert code == 0, service.tail()
 
 
 def _until(client: Client, place: str, share: float, *, whole: bool = False) -> dict:
@@ -117,7 +137,7 @@ def _resumed(service: Service, client: Client, place: str, before: dict, again: 
 
 
 class _Memory:
-    """The most resident memory that any of the service's processes had, in KiB, looked at five times a second."""
+    """The most resident memory of the service with its children, in KiB, looked at five times a second."""
 
     def __init__(self, service: Service) -> None:
         self.peak = 0
@@ -132,15 +152,18 @@ class _Memory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK):
-            self.peak = max([self.peak, *_resident(self._service)])
+            with suppress(AssertionError):  # not yet started
+                self.peak = max(self.peak, sum(_resident(self._service.pid)))
 
 
-def _resident(service: Service) -> Iterator[int]:
-    try:
-        status = Path(f"/proc/{service.pid}/status").read_text("utf-8")
-    except (OSError, AssertionError):
-        return
-    yield from (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+def _resident(pid: int) -> Iterator[int]:
+    """Of a process and of all below it; one that has just ended has none."""
+    with suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
+        yield from (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text("utf-8").split():
+                yield from _resident(int(child))
 
 
 def _rates(count: int, shares: list[int], ensemble: str) -> None:

@@ -42,12 +42,12 @@ class Photograph:
         return [self.image_id, self.path, self.viewpoint, self.date, self.whale, f"{self.whale}-{self.date}"]
 
 
-def draw(count: int, seed: int, *, prefix: str = "p", longest: int = 64) -> Iterator[Photograph]:
-    """``count`` photographs of coloured patches, no two alike; the same for the same seed."""
+def draw(count: int, seed: int, *, prefix: str = "p", sides: tuple[int, int] = (48, 64)) -> Iterator[Photograph]:
+    """``count`` photographs of coloured patches, no two alike; the same for the same seed; ``sides`` in pixels."""
     drawn = np.random.default_rng(seed)
     for number in range(count):
         patches = drawn.integers(0, 256, size=(6, 6, 3), dtype=np.uint8)
-        side = int(drawn.integers(48, longest + 1))
+        side = int(drawn.integers(sides[0], sides[1] + 1))
         content = io.BytesIO()
         Image.fromarray(patches).resize((side, side), Image.Resampling.BICUBIC).save(content, "JPEG", quality=85)
         yield Photograph(

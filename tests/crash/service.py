@@ -74,10 +74,10 @@ class Service:
         # Away from the checkout: a .env file there is a person's own.
         self._pid = nursery().start(["serve"], self._environment | environment, self.home, self._log)
 
-    def command(self, *arguments: str, **environment: str) -> int:
-        """Run another command of the product on the same data; its exit code."""
+    def command(self, *arguments: str, within: float = _COMMAND_SECONDS, **environment: str) -> int:
+        """Run another command of the product on the same data; its exit code. Raises Broken when it takes too long."""
         pid = nursery().start(list(arguments), self._environment | environment, self.home, self._log)
-        return _wait(pid, _COMMAND_SECONDS, f"resight {arguments[0]}")
+        return _wait(pid, within, f"resight {arguments[0]}")
 
     def ended(self) -> int | None:
         """Its exit code, None while it runs."""
