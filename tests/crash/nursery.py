@@ -6,6 +6,7 @@ after its imports: nothing was opened, no thread was started, no setting was rea
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
@@ -13,10 +14,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _PRELOADED = (
     "app.bootstrap",
@@ -98,7 +100,26 @@ def _become(question: dict[str, Any]) -> None:
         count_embedded(Path(told))
     if mutant := os.environ.get("RESIGHT_MUTANT"):
         MUTANTS[mutant]()
-    main()
+    _end_after(main)
+
+
+def _end_after(command: Callable[[], object]) -> NoReturn:
+    """Run a command, and end without the exit handlers of libraries.
+
+    That of onnxruntime waits for ever: for a thread of its own, which a fork does not bring along.
+    """
+    code: int | str | None = 1
+    try:
+        command()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+    except Exception:  # noqa: BLE001 - what the interpreter does at its end
+        traceback.print_exc()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":
