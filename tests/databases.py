@@ -36,6 +36,11 @@ def _execute(url: str, *statements: str) -> None:
             connection.execute(statement)
 
 
+def postgres_folder() -> Path:
+    """Where the server of this process works and keeps its rows."""
+    return Path(_server().pgdata)
+
+
 @contextmanager
 def new_postgres_database() -> Iterator[str]:
     """The URL of an empty database, dropped at the end; skips the test where there is no PostgreSQL."""
