@@ -29,7 +29,6 @@ from tests.crash.client import Answer, Broken, Client, Gone
 from tests.crash.photographs import Photograph
 from tests.crash.service import Service
 
-RATE = 20.0
 _PEOPLE = 48
 _KINDS = ("match", "read", "match", "report", "match", "read", "edit", "match")
 _NAMES = tuple(f"e{number:02d}" for number in range(20))
@@ -38,12 +37,13 @@ _BACK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request; ``status`` 0 says that no answer came."""
+    """One request; ``status`` 0 says that no answer came, ``code`` why one was refused."""
 
     kind: str
     began: float
     ended: float
     status: int
+    code: str = ""
 
 
 @dataclass(slots=True)
@@ -57,7 +57,8 @@ class Edits:
 class Traffic:
     """Requests at a rate of their own, whether or not the ones before were answered."""
 
-    def __init__(self, service: Service, book: Book, seed: int) -> None:
+    def __init__(self, service: Service, book: Book, seed: int, rate: float) -> None:
+        self._rate = rate
         self.asked: list[Asked] = []
         self.edits = Edits()
         self._client, self._book = Client(service.client.port, 60.0), book
@@ -85,7 +86,7 @@ class Traffic:
     def _run(self) -> None:
         started = time.monotonic()
         for number in itertools.count():
-            if self._stop.wait(max(0.0, started + number / RATE - time.monotonic())):
+            if self._stop.wait(max(0.0, started + number / self._rate - time.monotonic())):
                 return
             self._people.submit(self._ask, _KINDS[number % len(_KINDS)])
 
@@ -97,34 +98,35 @@ class Traffic:
         number, bring = self._chance.choice(imports)
         began = time.monotonic()
         try:
-            status = self._answer(kind, number, self._chance.choice(bring.photographs))
+            answer = self._answer(kind, number, self._chance.choice(bring.photographs))
         except Gone:
-            status = 0
+            answer = Answer(0, None)
         except Exception as error:  # noqa: BLE001 - whatever is no answer is a fault of the run
             with self._book.lock:
                 self._book.faults.append(f"{kind}: {type(error).__name__}: {error}")
             return
-        if status is not None:
-            self.asked.append(Asked(kind, began, time.monotonic(), status))
+        if answer is not None:
+            code = answer.body["code"] if answer.busy else ""
+            self.asked.append(Asked(kind, began, time.monotonic(), answer.status, code))
 
-    def _answer(self, kind: str, import_id: int, one: Photograph) -> int | None:
+    def _answer(self, kind: str, import_id: int, one: Photograph) -> Answer | None:
         if kind == "match":
             return self._match(one)
         if kind == "edit":
             return self._edit()
-        return self._client.get("/individuals" if kind == "read" else f"/imports/{import_id}").status
+        return self._client.get("/individuals" if kind == "read" else f"/imports/{import_id}")
 
-    def _match(self, one: Photograph) -> int:
+    def _match(self, one: Photograph) -> Answer:
         answer = self._client.post("/match", {"limit": "3"}, {"image": one.content})
         for found in answer.body["candidates"] if answer.status == 200 else []:
             with self._lock:
                 if found["same_photograph"] and found["annotation_id"] not in self.edits.possible:
                     self.edits.possible[found["annotation_id"]] = {found["individual"]}
                     self.edits.free.append(found["annotation_id"])
-        return answer.status
+        return answer
 
-    def _edit(self) -> int | None:
-        """Give an annotation that nobody else edits now to another individual; the status, None without any."""
+    def _edit(self) -> Answer | None:
+        """Give an annotation that nobody else edits now to another individual; None without any."""
         with self._lock:
             if not self.edits.free:
                 return None
@@ -135,11 +137,11 @@ class Traffic:
             with self._lock:
                 self.edits.free.append(number)
 
-    def _named(self, number: int, name: str) -> int:
+    def _named(self, number: int, name: str) -> Answer:
         place = f"/annotations/{number}"
         read = self._client.get(place)
         if read.status != 200:
-            return read.status
+            return read
         self.edits.possible[number].add(name)  # until something is answered it may be so
         headers = {"Content-Type": "application/json", "If-Match": read.etag}
         change = json.dumps({"individual": name, "encounter": None}).encode()
@@ -149,22 +151,24 @@ class Traffic:
         return _expected(answer, {200, 202, 412})
 
 
-def _expected(answer: Answer, statuses: set[int]) -> int:
+def _expected(answer: Answer, statuses: set[int]) -> Answer:
     if answer.status not in statuses and not answer.busy:
         raise Broken(f"an edit was answered with {answer.status}: {answer.body}")
-    return answer.status
+    return answer
 
 
 def _told(asked: Sequence[Asked], down: float, up: float) -> str:
     """What was answered to what was asked while it was away, and how long after its return somebody was refused."""
     inside = [one for one in asked if down <= one.began < up]
-    counts = Counter(f"{one.kind} {one.status}" for one in inside)
+    counts = Counter(f"{one.kind} {one.status} {one.code}".strip() for one in inside)
     refused = sorted(one.ended - one.began for one in inside if one.status in {503, 507})
     slow = (
         f"503 after {refused[len(refused) // 2]:.2f} s (median), {refused[-1]:.2f} s (slowest)" if refused else "none"
     )
-    late = max((one.ended for one in asked if one.ended > up and one.status in {503, 507}), default=up)
-    return f"{dict(sorted(counts.items()))}; {slow}; last refusal {late - up:.1f} s after the return"
+    late = [one for one in asked if one.ended > up and one.status in {503, 507}]
+    last = max((one.ended for one in late), default=up) - up
+    why = dict(Counter(one.code for one in late))
+    return f"{dict(sorted(counts.items()))}; {slow}; last refusal {last:.1f} s after the return {why}"
 
 
 def _rounds(
@@ -197,22 +201,24 @@ def main() -> None:
     arguments.add_argument("--database", choices=["sqlite", "postgres"], default="postgres")
     arguments.add_argument("--rounds", type=int, default=10)
     arguments.add_argument("--down", type=float, default=20.0, help="seconds without a database")
+    arguments.add_argument("--rate", type=float, default=20.0, help="requests a second")
     arguments.add_argument("--photographs", type=int, default=2000)
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     given = arguments.parse_args()
     print(f"{given.database} away {given.rounds} times for {given.down:.0f} s, seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="resight-outage-") as scratch:
         try:
-            _outages(Campaign(Path(scratch), given.photographs, given.seed, given.database), given.rounds, given.down)
+            campaign = Campaign(Path(scratch), given.photographs, given.seed, given.database)
+            _outages(campaign, given.rounds, given.down, given.rate)
         except Broken as fault:
             sys.exit(f"BROKEN\n{fault}")
 
 
-def _outages(campaign: Campaign, rounds: int, down: float) -> None:
+def _outages(campaign: Campaign, rounds: int, down: float, rate: float) -> None:
     with campaign.life("many") as (service, book, crew):
         service.start()
         service.until_ready()
-        traffic = Traffic(service, book, campaign.seed)
+        traffic = Traffic(service, book, campaign.seed, rate)
         try:
             _rounds(lambda: _away(campaign.database, service), rounds, down, traffic, book)
         finally:
