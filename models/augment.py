@@ -23,10 +23,10 @@ class Augment:
     def __init__(self, recipe: AugmentRecipe, generator: Generator) -> None:
         self._recipe, self._generator = recipe, generator
 
-    def __call__(self, pixels: Tensor, height: int, width: int) -> Tensor:
-        """A new random version of every picture, at this size."""
+    def __call__(self, pixels: Tensor, height: int, width: int, mirrored: Tensor | None = None) -> Tensor:
+        """A new random version of every picture, at this size; ``mirrored`` (n,) settles which are mirrored."""
         pictures = pixels.permute(0, 3, 1, 2).float() / 255.0
-        pictures = self._moved(pictures, height, width)
+        pictures = self._moved(pictures, height, width, mirrored)
         pictures = self._lit(pictures)
         pictures = self._focused(pictures)
         return self._holed(pictures).clamp(0.0, 1.0)
@@ -37,13 +37,13 @@ class Augment:
     def _chance(self, share: float, count: int) -> Tensor:
         return torch.rand(count, generator=self._generator) < share
 
-    def _moved(self, pictures: Tensor, height: int, width: int) -> Tensor:
+    def _moved(self, pictures: Tensor, height: int, width: int, mirrored: Tensor | None) -> Tensor:
         """Mirror, rotate, scale, stretch and shift; what comes in from outside is white or the mean colour."""
         recipe, count = self._recipe, len(pictures)
         angle = self._between(-recipe.rotate, recipe.rotate, count) * (math.pi / 180.0)
         scale = torch.exp(self._between(-recipe.scale, recipe.scale, count))
         stretch = torch.exp(self._between(-recipe.aspect, recipe.aspect, count))
-        mirror = torch.where(self._chance(recipe.flip, count), -1.0, 1.0)
+        mirror = torch.where(self._chance(recipe.flip, count) if mirrored is None else mirrored, -1.0, 1.0)
         shift = self._between(-recipe.shift, recipe.shift, count, 2)
         if recipe.moved < 1.0:  # else no number is drawn, so that runs of such recipes go on as they began
             moved = self._chance(recipe.moved, count).float()

@@ -1,4 +1,4 @@
-"""Vectors of a net for many photographs, as the product would compute them: the mean of each and its mirror."""
+"""Vectors of a net for many photographs, as the product would compute them: of each and its mirror."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ def embed(
     batch: int = 32,
     progress: Progress | None = None,
 ) -> Float32:
-    """Mean over photograph and mirror of the model's outputs, (n, d), not normalised.
+    """The model's outputs for each photograph and its mirror, (n, d), merged as the preprocessing says, not normalised.
 
-    ``unit_views`` normalises each view's vector before the mean, as an exported member with whitening does.
+    ``unit_views`` normalises each view's vector before that, as an exported member with whitening does.
     """
     wanted = np.arange(len(pixels)) if rows is None else rows
     parts = []
     for chunk in _chunks(wanted, batch):
         images = normalised(np.ascontiguousarray(pixels[chunk]), preprocessing)
-        views = [model(images), model(images.flip(3))]
+        pictures = [images, images.flip(3)][: preprocessing.mirror.views]
+        views = torch.stack([model(picture).float() for picture in pictures])
         if unit_views:
-            views = [torch.nn.functional.normalize(view) for view in views]
-        parts.append(((views[0] + views[1]) / 2).float())
+            views = torch.nn.functional.normalize(views, dim=2)
+        parts.append(preprocessing.mirror.merge(views.cpu().numpy()))
         if progress:
             progress(sum(map(len, parts)), len(wanted))
-    return torch.cat(parts).cpu().numpy()
+    return np.concatenate(parts)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Fit, Preprocessing
+from app.domain.ensemble import Fit, Mirror, Preprocessing
 from app.domain.errors import InvalidInput
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -56,11 +56,12 @@ class InputRecipe(_Section):
     std: Triple = (128.0, 128.0, 128.0)
     fit: Fit = Fit.SQUASH
     turn_wide: bool = True
+    mirror: Mirror = Mirror.MEAN
 
     def preprocessing(self, stage: int = -1) -> Preprocessing:
         """The product's own description of one stage's input."""
         height, width = self.stages[stage]
-        return Preprocessing(height, width, self.mean, self.std, self.fit, self.turn_wide)
+        return Preprocessing(height, width, self.mean, self.std, self.fit, self.turn_wide, self.mirror)
 
     def stage_at(self, progress: float) -> int:
         """The number of the stage at ``progress`` in [0, 1); ends that are not given divide the run evenly."""
@@ -124,9 +125,14 @@ class AugmentRecipe(_Section):
     The defaults are the house's. ``moved`` is the chance that a picture is rotated, scaled, stretched and shifted at
     all, ``lit`` that its light and colours change at all. ``hole`` is the side of what ``cut_out`` cuts, as a share of
     the picture's (0: a rectangle of random sides).
+
+    ``mirror`` "another" makes a mirrored photograph show another individual: marks are not symmetric, so the net must
+    tell which side a mark is on, and learns from twice as many individuals. A pair is then mirrored together. Such a
+    net is best released with photograph and mirror beside each other (``input.mirror``), not with their mean.
     """
 
     flip: Share = 0.5
+    mirror: Literal["same", "another"] = "same"
     moved: Share = 1.0
     rotate: Annotated[float, Field(ge=0.0, le=180.0)] = 12.0
     scale: Share = 0.22

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from app.domain.ensemble import Float32, Preprocessing
+from app.domain.ensemble import Float32, Mirror, Preprocessing
 from app.domain.errors import InvalidInput
 from models.check import parity
 from models.checkpoint import read_checkpoint
@@ -82,7 +82,9 @@ def trained_member(
     model = Exported(trained.net)
     if whitening is not Levelling.NONE:
         plain = onnx_model(export(model, shape))
-        features = embed(plain, pixels, shape, fitted_on, unit_views=True, batch=8)
+        # Where the mirror stands beside, each side is levelled alone.
+        seen = replace(shape, mirror=Mirror.NONE) if shape.mirror is Mirror.BESIDE else shape
+        features = embed(plain, pixels, seen, fitted_on, unit_views=True, batch=8)
         model = Exported(trained.net, level(features, photographs, fitted_on, whitening))
     content = export(model, shape)
     facts = {
@@ -91,7 +93,7 @@ def trained_member(
         "whitening": whitening.value,
         "parity_with_torch": asdict(parity(model, content, sample(pixels, CHECKED), shape)),
     }
-    return Part(recipe.name, content, model.dimension, shape, facts=facts)
+    return Part(recipe.name, content, model.dimension * shape.mirror.sides, shape, facts=facts)
 
 
 def at_size(part: Part, height: int, width: int) -> Part:

@@ -79,7 +79,9 @@ class Trainer:
         self._labels, counts = _labels(photographs.individuals, self._sampler.rows)
         net = make_net(recipe.net, pretrained=bounds.pretrained)
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        objective = Objective(counts, net.dimension, recipe.loss).to(self._device)
+        self._another = recipe.augment.mirror == "another"
+        objective = Objective(np.tile(counts, 1 + self._another), net.dimension, recipe.loss).to(self._device)
+        self._individuals = len(counts)
         generator = torch.Generator().manual_seed(recipe.seed)
         optimiser, average = Optimiser(net, objective, recipe.optimiser), Average(net, recipe.optimiser.average)
         self._session = Session(net, objective, optimiser, average, generator, random, Position())
@@ -164,15 +166,26 @@ class Trainer:
         self._stage = self._recipe.input.stage_at(progress)
         shape = self._recipe.input.preprocessing(self._stage)
         pixels = torch.from_numpy(np.ascontiguousarray(self._larger[self._stage][rows]))
-        pictures = self._augment(pixels, shape.height, shape.width).permute(0, 2, 3, 1) * 255.0
+        mirrored = self._mirrored(len(rows)) if self._another else None
+        pictures = self._augment(pixels, shape.height, shape.width, mirrored).permute(0, 2, 3, 1) * 255.0
         images = normalised(pictures, shape).to(self._device)
-        labels = torch.from_numpy(self._labels[rows]).to(self._device)
+        labels = torch.from_numpy(self._labels[rows])
+        if mirrored is not None:
+            labels = labels + self._individuals * mirrored
+        labels = labels.to(self._device)
         with _quick(self._device):
             embeddings = session.net(images)
         loss, parts = session.objective(embeddings.float(), labels, progress, session.generator)
         norm = session.optimiser.step(loss, progress)
         session.average.update(session.net)
         return {"loss": float(loss.detach()), "gradient": norm, **parts}
+
+    def _mirrored(self, count: int) -> Tensor:
+        """Which pictures (n,) of a batch are mirrored: an anchor and its partner, or neither, as one individual."""
+        pairs = self._recipe.sampler.kind != "shuffled"
+        drawn = torch.rand(count // 2 if pairs else count, generator=self._session.generator)
+        chosen = drawn < self._recipe.augment.flip
+        return torch.cat([chosen, chosen]) if pairs else chosen
 
     def _due(self) -> bool:
         if not self._pack.scenarios:
@@ -236,7 +249,7 @@ def _pooled(rows: Sequence[Row]) -> dict[str, float]:
 def vectors_of(
     net: Net, pixels: Pixels, shape: Preprocessing, rows: Int64 | None = None, device: torch.device | None = None
 ) -> Float32:
-    """Unit vectors (n, d) of prepared photographs, each the mean of photograph and mirror."""
+    """Unit vectors (n, d) of prepared photographs, each with its mirror as ``shape`` wants it."""
     home = device or torch.device("cpu")
 
     def model(images: Tensor) -> Tensor:

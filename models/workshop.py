@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Ensemble, Float32, Member, parse_manifest
+from app.domain.ensemble import Ensemble, Float32, Member, Mirror, parse_manifest
 from app.domain.errors import InvalidInput
 from models import curves
 from models.adapt import fit_head
@@ -197,10 +197,13 @@ def _adapted(
         return embed_views(onnx_model(content), prepared(photographs, shape, cache), shape, progress=progress)
 
     views = stored(cache / f"views-{cache_key(photographs, shape, member.sha256)}.npy", look)
-    head = fit_head(views[rows], photographs.individuals[rows])
+    # Only where the mean is searched with are photograph and mirror the same to the net.
+    shown = views[rows] if shape.mirror is Mirror.MEAN else views[rows][:, [0, 0]]
+    head = fit_head(shown, photographs.individuals[rows])
     adapted = append_linear(content, head.matrix, head.bias)
-    part = Part(f"{member.name}-adapted", adapted, len(head.matrix), shape, weight=member.weight)
-    return part, head.apply(views[:, 0]) + head.apply(views[:, 1])
+    part = Part(f"{member.name}-adapted", adapted, len(head.matrix) * shape.mirror.sides, shape, weight=member.weight)
+    pictures = np.stack([head.apply(views[:, side]) for side in range(shape.mirror.views)])
+    return part, shape.mirror.merge(pictures)
 
 
 def _judged(

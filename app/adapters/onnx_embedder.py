@@ -91,8 +91,11 @@ class OnnxEmbedder:
         members: Mapping[_Computation, Member],
         crops: Sequence[tuple[Photograph, Box | None]],
     ) -> dict[_Computation, Float32]:
-        """Raw member vectors (n, d), each the mean over a crop and its mirror."""
-        sides = {key: np.empty((2, len(crops), member.dimension), np.float32) for key, member in members.items()}
+        """Raw member vectors (n, d), each over a crop and its mirror as the member wants them."""
+        sides = {
+            key: np.empty((member.preprocessing.mirror.views, len(crops), member.view_dimension), np.float32)
+            for key, member in members.items()
+        }
         pending: deque[Future[None]] = deque()
         try:
             for row, (photograph, box) in enumerate(crops):
@@ -108,16 +111,17 @@ class OnnxEmbedder:
         finally:
             for run in pending:
                 run.cancel()
-        return {key: both.mean(axis=0) for key, both in sides.items()}
+        return {key: member.preprocessing.mirror.merge(sides[key]) for key, member in members.items()}
 
     def _inputs(
         self, photograph: Photograph, box: Box | None, recipes: Iterable[Preprocessing]
-    ) -> dict[Preprocessing, tuple[Float32, Float32]]:
-        """A crop and its mirror, each (1, 3, height, width), once for each different recipe."""
+    ) -> dict[Preprocessing, list[Float32]]:
+        """A crop and where wanted its mirror, each (1, 3, height, width), once for each different recipe."""
         inputs = {}
         for recipe in set(recipes):
             tensor = self._prepare(photograph, recipe, box)[np.newaxis]
-            inputs[recipe] = (tensor, np.ascontiguousarray(tensor[..., ::-1]))
+            views = [tensor, np.ascontiguousarray(tensor[..., ::-1])]
+            inputs[recipe] = views[: recipe.mirror.views]
         return inputs
 
     def _ready(self) -> _Loaded:
@@ -191,7 +195,7 @@ def _check(session: ort.InferenceSession, member: Member) -> None:
         raise ModelUnavailable(f"its input is not {_IMAGES!r}, n x 3 x {shape[2]} x {shape[3]}, float32")
     if any(outputs.get(name) != "tensor(float)" for name in (_EMBEDDING, _FEATURE_MAP)):
         raise ModelUnavailable(f"its outputs are not {_EMBEDDING!r} and {_FEATURE_MAP!r}, float32")
-    _run(session, member, np.zeros(shape, np.float32), np.empty(member.dimension, np.float32))
+    _run(session, member, np.zeros(shape, np.float32), np.empty(member.view_dimension, np.float32))
 
 
 def _accepts(declared: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
@@ -207,8 +211,8 @@ def _run(session: ort.InferenceSession, member: Member, tensor: Float32, target:
         (rows,) = session.run([_EMBEDDING], {_IMAGES: tensor})
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise ModelUnavailable(f"member {member.name!r} failed on a picture") from error
-    if rows.shape != (1, member.dimension) or not np.isfinite(rows).all():
-        raise ModelUnavailable(f"member {member.name!r} did not give {member.dimension} finite numbers")
+    if rows.shape != (1, member.view_dimension) or not np.isfinite(rows).all():
+        raise ModelUnavailable(f"member {member.name!r} did not give {member.view_dimension} finite numbers")
     target[:] = rows[0]
 
 

@@ -30,9 +30,38 @@ class Fit(StrEnum):
     LETTERBOX = "letterbox"
 
 
+class Mirror(StrEnum):
+    """How a member looks at a photograph's mirror image.
+
+    "mean" takes the mean of both vectors: left and right are one to such a member. "beside" puts them one after the
+    other (second place's rule), so that the cosine of two photographs is the mean over the two pairs of sides. "none"
+    does not look at it, for half the work.
+    """
+
+    MEAN = "mean"
+    BESIDE = "beside"
+    NONE = "none"
+
+    @property
+    def views(self) -> int:
+        """How many pictures of one photograph the member sees."""
+        return 1 if self is Mirror.NONE else 2
+
+    @property
+    def sides(self) -> int:
+        """How many vectors of single pictures stand in that of a photograph."""
+        return 2 if self is Mirror.BESIDE else 1
+
+    def merge(self, sides: Float32) -> Float32:
+        """One vector a photograph, (n, d) or (n, 2 d), of those of its pictures, (views, n, d); not normalised."""
+        if self is Mirror.BESIDE:
+            return np.concatenate(tuple(sides), axis=1)
+        return np.asarray(sides.mean(axis=0), dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What happens between a decoded photograph and a member's input tensor (3 x height x width, float32).
+    """What happens between a decoded photograph and a member's input tensors (3 x height x width, float32).
 
     ``mean`` and ``std`` are per RGB channel in 0..255 units. ``turn_wide`` turns a crop that is wider than tall
     90 degrees clockwise, so that laterals and top views share one upright frame (first place's rule).
@@ -44,11 +73,15 @@ class Preprocessing:
     std: tuple[float, float, float]
     fit: Fit = Fit.SQUASH
     turn_wide: bool = True
+    mirror: Mirror = Mirror.MEAN
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One ONNX model: ``file`` is relative to the manifest, ``weight`` counts within its space."""
+    """One ONNX model: ``file`` is relative to the manifest, ``weight`` counts within its space.
+
+    ``dimension`` is the length of what it gives for a photograph: twice its model's where the mirror stands beside.
+    """
 
     name: str
     file: str
@@ -56,6 +89,11 @@ class Member:
     dimension: int
     preprocessing: Preprocessing
     weight: float = 1.0
+
+    @property
+    def view_dimension(self) -> int:
+        """The length of the vector of one picture, as the model gives it."""
+        return self.dimension // self.preprocessing.mirror.sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +112,7 @@ class Space:
 
     def fingerprint(self, precision: str) -> str:
         """SHA-256 over everything that changes a vector: model hashes, preprocessing, weights and precision."""
-        parts = [[m.sha256, asdict(m.preprocessing), m.weight, m.dimension] for m in self.members]
+        parts = [[m.sha256, _told(m.preprocessing), m.weight, m.dimension] for m in self.members]
         text = json.dumps([precision, parts], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -190,8 +228,17 @@ def _member(raw: Mapping[str, Any]) -> Member:
             std=_triple(recipe["std"]),
             fit=Fit(recipe["fit"]),
             turn_wide=_flag(recipe["turn_wide"]),
+            mirror=Mirror(recipe.get("mirror", Mirror.MEAN)),
         ),
     )
+
+
+def _told(preprocessing: Preprocessing) -> dict[str, Any]:
+    """For a fingerprint: the usual mirror is left out, as catalogues were embedded before there was a choice."""
+    fields = asdict(preprocessing)
+    if preprocessing.mirror is Mirror.MEAN:
+        del fields["mirror"]
+    return fields
 
 
 def _flag(value: object) -> bool:
@@ -225,6 +272,10 @@ def _check(ensemble: Ensemble) -> None:
             raise InvalidInput(f"member {member.name!r}: height, width and std must be above zero")
         if "/" in member.file or "\\" in member.file or member.file in {"", ".", ".."}:
             raise InvalidInput(f"member {member.name!r}: its file must lie beside the manifest")
+        if member.dimension % shape.mirror.sides:
+            raise InvalidInput(
+                f"member {member.name!r}: photograph and mirror beside each other have an even dimension"
+            )
 
 
 def _unit(rows: Float32) -> Float32:

@@ -111,6 +111,25 @@ def test_mirrored_photograph_has_the_same_vector(embedder):
     np.testing.assert_allclose(first, second, atol=1e-5)
 
 
+@pytest.mark.parametrize(("mirror", "length"), [("beside", 16), ("none", 8)])
+def test_a_member_says_what_becomes_of_the_mirror(folder, mirror, length):
+    """Beside each other, photograph and mirror change places in a mirrored photograph; without it only one is seen."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    member = manifest["spaces"][0]["members"][0] | {"dimension": length}
+    member["preprocessing"]["mirror"] = mirror
+    manifest["spaces"][0]["members"] = [member]
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest)))
+    chosen = OnnxEmbedder(folder, PillowImages().prepare)
+    (made,) = photographs(1)
+    mirrored = Photograph(np.ascontiguousarray(made.pixels[:, ::-1]), "PNG", made.width, made.height)
+    first, second = chosen.embed(whole([made, mirrored]), chosen.ensemble.spaces)["tiny"]
+    assert first.shape == (length,)
+    sides = [one.reshape(-1, 8) for one in (first, second)]
+    alone = [side[0] / np.linalg.norm(side[0]) for side in sides]
+    assert np.abs(alone[0] - alone[1]).max() > 1e-4
+    np.testing.assert_allclose(sides[0], sides[1][::-1] if mirror == "beside" else [alone[0]], atol=1e-5)
+
+
 def test_box_is_what_is_embedded(folder, embedder):
     """Two boxes of one photograph have the vectors of these crops."""
     (made,) = photographs(1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Fit, parse_manifest, sealed
+from app.domain.ensemble import Fit, Mirror, parse_manifest, sealed
 from app.domain.errors import InvalidInput
 
 MEMBER = {
@@ -160,12 +160,46 @@ def test_a_fingerprint_changes_with_everything_that_changes_a_vector():
         replace(member, preprocessing=replace(member.preprocessing, fit=Fit.LETTERBOX)),
         replace(member, preprocessing=replace(member.preprocessing, turn_wide=False)),
         replace(member, preprocessing=replace(member.preprocessing, std=(1.0, 1.0, 1.0))),
+        replace(member, preprocessing=replace(member.preprocessing, mirror=Mirror.BESIDE)),
+        replace(member, preprocessing=replace(member.preprocessing, mirror=Mirror.NONE)),
     ]
     variants = [replace(space, members=(other, space.members[1])) for other in others]
     prints = {one.fingerprint("fp32") for one in [space, *variants]} | {space.fingerprint("int8")}
     assert len(prints) == len(others) + 2
     renamed = replace(space, name="other", weight=9.0, members=(replace(member, name="x", file="y"), space.members[1]))
     assert renamed.fingerprint("fp32") == space.fingerprint("fp32")
+
+
+def test_the_usual_mirror_leaves_a_fingerprint_as_it_was():
+    """A catalogue that was embedded before a manifest could name the mirror needs not be embedded again."""
+    told = parsed(changed(*RECIPE, "mirror", value="mean")).spaces[0]
+    assert told.fingerprint("fp32") == parsed(MANIFEST).spaces[0].fingerprint("fp32")
+    assert told.fingerprint("fp32") == "2a443a43a6c78ad5ad5c996cd12aae9a3bba11673e3e9b10930d4b1113a695ee"
+
+
+@pytest.mark.parametrize(("mirror", "merged"), [("mean", [[2.0, 4.0]]), ("beside", [[1.0, 2.0, 3.0, 6.0]])])
+def test_photograph_and_mirror_make_one_vector(mirror, merged):
+    """The mean of both, or both one after the other; a picture's vector has the length that the model gives."""
+    manifest = changed(*RECIPE, "mirror", value=mirror)
+    manifest["spaces"] = manifest["spaces"][1:]
+    member = parsed(manifest).members[0]
+    sides = np.array([[[1.0, 2.0]], [[3.0, 6.0]]], np.float32)
+    assert member.preprocessing.mirror.merge(sides).tolist() == merged
+    assert member.view_dimension == member.dimension // (2 if mirror == "beside" else 1)
+
+
+def test_a_member_may_leave_the_mirror_out():
+    """Then one picture is looked at, and its vector is the photograph's."""
+    mirror = parsed(changed(*RECIPE, "mirror", value="none")).members[0].preprocessing.mirror
+    assert mirror.views == 1
+    assert mirror.merge(np.array([[[1.0, 2.0]]], np.float32)).tolist() == [[1.0, 2.0]]
+
+
+def test_vectors_beside_each_other_have_an_even_dimension():
+    """A manifest whose dimension is not that of two pictures contradicts itself."""
+    manifest = changed(*RECIPE, "mirror", value="beside")  # the second member has three numbers
+    with pytest.raises(InvalidInput, match=r"'lite1'.*even"):
+        parsed(manifest)
 
 
 def test_joined_vectors_give_the_weighted_mean_of_cosines():

@@ -28,6 +28,9 @@ from models.whiten import fit_across_encounters, fit_whitening
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
+# Every chance and strength at nothing.
+STILL = dict.fromkeys(AugmentRecipe.model_fields.keys() - {"mirror"}, 0.0)
+
 
 def photographs(tmp_path, *, animals=8, encounters=3, shots=2):
     """Animals seen from above in some encounters; the first half also from the left, in one more encounter."""
@@ -170,15 +173,25 @@ def test_augmentation_repeats_with_its_generator():
 
 def test_an_augmentation_of_nothing_changes_nothing():
     """With every chance and strength at zero the pictures come out as they went in."""
-    still = AugmentRecipe(**dict.fromkeys(AugmentRecipe.model_fields, 0.0))
+    still = AugmentRecipe(**STILL)
     pixels = torch.randint(1, 256, (4, 24, 12, 3), dtype=torch.uint8)
     pictures = Augment(still, torch.Generator().manual_seed(0))(pixels, 24, 12)
     assert torch.allclose(pictures, pixels.permute(0, 3, 1, 2) / 255.0, atol=1e-4)
 
 
+def test_it_can_be_settled_which_pictures_are_mirrored():
+    """A mirrored picture is the other's mirror image, and chance has no say in it."""
+    recipe = AugmentRecipe(**STILL, mirror="another")
+    pixels = torch.randint(0, 256, (2, 24, 12, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    pixels[1] = pixels[0]
+    first, second = Augment(recipe, torch.Generator())(pixels, 24, 12, torch.tensor([False, True]))
+    assert torch.allclose(first, second.flip(2), atol=1e-5)
+    assert not torch.allclose(first, second, atol=1e-2)
+
+
 def test_what_is_not_moved_nor_lit_stays():
     """With a chance of nothing, the strongest geometry and light change no pixel; the half that is chosen changes."""
-    still = dict.fromkeys(AugmentRecipe.model_fields, 0.0) | {"rotate": 90.0, "shift": 0.5, "light": 0.5}
+    still = STILL | {"rotate": 90.0, "shift": 0.5, "light": 0.5}
     pixels = torch.randint(1, 256, (40, 24, 12, 3), dtype=torch.uint8)
     same = pixels.permute(0, 3, 1, 2) / 255.0
 
@@ -193,7 +206,7 @@ def test_what_is_not_moved_nor_lit_stays():
 
 def test_third_place_s_hole_has_two_fifths_of_each_side():
     """One rectangle of one tone, 40 % high and 40 % wide, in every picture."""
-    only = dict.fromkeys(AugmentRecipe.model_fields, 0.0) | {"cut_out": 1.0, "hole": 0.4}
+    only = STILL | {"cut_out": 1.0, "hole": 0.4}
     pixels = torch.full((5, 50, 20, 3), 255, dtype=torch.uint8)
     pictures = Augment(AugmentRecipe(**only), torch.Generator().manual_seed(0))(pixels, 50, 20)
     cut = (pictures < 0.999).all(dim=1)

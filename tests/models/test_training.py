@@ -53,6 +53,9 @@ kind = "pairs"
 epochs = 2
 batch = 8
 """
+DIMENSION = 16
+# A mirrored photograph shows another animal, and both sides stand in the vector.
+APART = RECIPE.replace("[input]", '[augment]\nmirror = "another"\n[input]\nmirror = "beside"')
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +89,17 @@ def trained(catalogue: Path, out: Path, *, text: str = RECIPE, resume: bool = Fa
 
 
 @pytest.mark.train
-def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_path):
+@pytest.mark.parametrize(("text", "dimension"), [(RECIPE, DIMENSION), (APART, 2 * DIMENSION)])
+def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_path, text, dimension):
     """Train, export, release, import a catalogue with it, match: the photograph itself comes first, with score 1."""
-    lines = trained(catalogue, tmp_path / "run")
+    lines = trained(catalogue, tmp_path / "run", text=text)
     assert [line["epoch"] for line in lines] == ["1", "2"]
     assert 0.0 <= float(lines[-1]["map20_pooled"]) <= 1.0
     title = Title("tiny", "1", "none", "painted animals")
     runs, cache = [tmp_path / "run" / LAST], tmp_path / "cache"
     plan = ExportPlan(also_at=((64, 32),), weights=(0.7,))
     ensemble = release_runs(runs, catalogue, tmp_path / "tiny", title, cache, plan)
-    assert [member.weight for member in ensemble.members] == [0.7, 0.7]
+    assert [(member.weight, member.dimension) for member in ensemble.members] == [(0.7, dimension)] * 2
     assert len(list((tmp_path / "tiny").glob("*.onnx"))) == 1  # two members, one file
     services = bootstrap(Settings(data=tmp_path / "data", ensemble=str(tmp_path / "tiny"), threads=1))
     sheet = services.planning.plan(f"path:{catalogue.resolve()}")
@@ -110,9 +114,10 @@ def test_a_recipe_becomes_an_ensemble_that_places_a_photograph(catalogue, tmp_pa
 
 
 @pytest.mark.train
-def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path):
+@pytest.mark.parametrize("text", [RECIPE, APART])
+def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path, text):
     """A linear head is appended to every member; the adapted ensemble loads and gives the head's dimension."""
-    trained(catalogue, tmp_path / "run")
+    trained(catalogue, tmp_path / "run", text=text)
     title = Title("tiny", "1", "none", "painted animals")
     runs, cache = [tmp_path / "run" / LAST], tmp_path / "cache"
     release_runs(runs, catalogue, tmp_path / "tiny", title, cache, ExportPlan(Levelling.ENCOUNTERS))
