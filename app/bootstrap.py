@@ -68,7 +68,7 @@ def bootstrap(settings: Settings) -> Services:
         max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels, children=max(2, threads)
     )
     embedder = OnnxEmbedder(settings.ensemble_folder, images.prepare, threads=threads)
-    calibrations, shipped = SqlCalibrations(settings.catalogue_url), JsonCalibrations(settings.ensemble_folder)
+    calibrations, shipped = catalogue.calibrations, JsonCalibrations(settings.ensemble_folder)
     index = FaissIndex(settings.data / "index", batch_threads=threads)
     # An empty folder may become a store only while the catalogue holds no image: later it is an unmounted disk.
     empty = next(catalogue.image_shas(), None) is None

@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, func, insert, select
 
 from app.adapters.sql_engine import Database
 from app.adapters.sql_tables import calibrations
 from app.domain.calibration_record import Calibrated, Purpose, from_json, to_json
 
 _KEPT = 8
+_PURPOSE = ("manifest_sha256", "profile", "profile_sha256")
+# Built once: each match runs it, and to compile it anew takes longer than to answer it.
+_NEWEST = select(func.max(calibrations.c.id)).where(*(calibrations.c[name] == bindparam(name) for name in _PURPOSE))
 
 
 class SqlCalibrations:
-    """Calibrations as JSON beside what they are looked up by; ``url`` is that of the catalogue.
+    """Calibrations as JSON beside what they are looked up by, on the database of the catalogue.
 
-    A calibration that was read is kept in memory: each match asks for the newest.
+    None is ever changed, so that one that was read is kept in memory by its id; which is the newest is asked each
+    time, since another process may have added one.
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
-        self._parsed = lru_cache(_KEPT)(from_json)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._database.close()
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read: dict[int, Calibrated] = {}
 
     def newest(self, purpose: Purpose) -> Calibrated | None:
         """The newest calibration for exactly this purpose."""
-        meant = (
-            calibrations.c.manifest_sha256 == purpose.manifest_sha256,
-            calibrations.c.profile == purpose.profile,
-            calibrations.c.profile_sha256 == purpose.profile_sha256,
-        )
-        query = select(calibrations.c.id, calibrations.c.content).where(*meant)
+        meant = {name: getattr(purpose, name) for name in _PURPOSE}
         with self._database.reading() as connection:
-            row = connection.execute(query.order_by(calibrations.c.id.desc()).limit(1)).one_or_none()
-        return None if row is None else self._parsed(row.content, row.id)
+            number = connection.execute(_NEWEST, meant).scalar_one()
+            if number is None or number in self._read:
+                return self._read.get(number)
+            text = connection.execute(select(calibrations.c.content).where(calibrations.c.id == number)).scalar_one()
+        found = from_json(text, number)
+        # Another dictionary takes the place of the old one, which threads may be reading.
+        self._read = dict([*self._read.items(), (number, found)][-_KEPT:])
+        return found
 
     def add(self, calibrated: Calibrated) -> Calibrated:
         """Store a calibration; gives it with its id."""
         row = {
-            "manifest_sha256": calibrated.purpose.manifest_sha256,
-            "profile": calibrated.purpose.profile,
-            "profile_sha256": calibrated.purpose.profile_sha256,
+            **{name: getattr(calibrated.purpose, name) for name in _PURPOSE},
             "catalogue_version": calibrated.catalogue_version,
             "made": calibrated.made.replace(tzinfo=None),
             "content": to_json(calibrated),

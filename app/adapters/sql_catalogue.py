@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from app.adapters import sql_imports, sql_intake, sql_reads, sql_vectors
 from app.adapters.sql_annals import SqlAnnals
+from app.adapters.sql_calibrations import SqlCalibrations
 from app.adapters.sql_engine import Database
 from app.adapters.sql_rows import SqlRows
 from app.adapters.sql_state import SqlState
@@ -30,6 +31,8 @@ class SqlCatalogue(SqlAnnals):
         self._database = Database(url)
         self.rows = SqlRows(self._database)
         """The ImportRows port on the same connections."""
+        self.calibrations = SqlCalibrations(self._database)
+        """The Calibrations port on the same connections."""
 
     def close(self) -> None:
         """Close all connections."""

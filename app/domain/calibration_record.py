@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from app.domain.calibration import Calibration, Curve, Novelty
@@ -66,6 +67,7 @@ class Calibrated:
         return errors.get((kind, listed), errors.get((ViewPair.ANY, listed)))
 
 
+@lru_cache
 def purpose_of(manifest_sha256: str, profile: Profile) -> Purpose:
     """The purpose that scores of an ensemble and a profile have; every setting of every stage counts."""
     settings = json.dumps([profile.name, profile.settings()], separators=(",", ":"))

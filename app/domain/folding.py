@@ -62,8 +62,8 @@ def completed(found: Answers, annotations: Int64, keys: Int64) -> Answers:
 def meetings(individuals: Int64, encounters: Int64) -> Int64:
     """One number for each encounter of an individual (m); NOBODY where either is not known."""
     known = (individuals != NOBODY) & (encounters != NOBODY)
-    _, numbers = np.unique(np.stack([individuals, encounters]), axis=1, return_inverse=True)
-    return np.where(known, numbers.ravel(), NOBODY)
+    (_, whales), (names, met) = (np.unique(keys, return_inverse=True) for keys in (individuals, encounters))
+    return np.where(known, whales * len(names) + met, NOBODY)
 
 
 def joined(first: Int64, second: Int64) -> Int64:
@@ -71,19 +71,22 @@ def joined(first: Int64, second: Int64) -> Int64:
 
     A burst may reach over what a sheet calls two encounters: whoever shares a photograph with both joins them.
     """
-    names: dict[tuple[int, int], int] = {}
-    parent: list[int] = list(range(len(first)))
+    _, names = np.unique(second, return_inverse=True)
+    names = np.where(second == NOBODY, len(second) + np.arange(len(second)), names)
+    joins: dict[int, int] = {}
 
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
+    def root(name: int) -> int:
+        while name in joins:
+            name = joins[name]
+        return name
 
-    for row, pair in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
-        for kind, key in enumerate(pair):
-            if key != NOBODY:
-                other = names.setdefault((kind, key), row)
-                parent[root(row)] = root(other)
-    loose = (first == NOBODY) & (second == NOBODY)
-    return np.where(loose, NOBODY, np.array([root(row) for row in range(len(first))], np.int64))
+    # Few rows share a photograph, so that walking them one by one is quick.
+    shared, met = np.flatnonzero(first != NOBODY), dict[int, int]()
+    for key, name in zip(first[shared].tolist(), names[shared].tolist(), strict=True):
+        one, other = root(name), root(met.setdefault(key, name))
+        if one != other:
+            joins[one] = other
+    if joins:
+        known, at = np.unique(names, return_inverse=True)
+        names = np.array([root(name) for name in known.tolist()], np.int64)[at]
+    return np.where((first == NOBODY) & (second == NOBODY), NOBODY, names)

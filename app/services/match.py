@@ -120,7 +120,7 @@ class Match:
             # Looking up comes last, so that nothing is answered that was gone before: whatever was removed since this
             # generation was built leaves no gap, but is left out of another search.
             ids = found.annotations
-            known = self.catalogue.annotations(_named(request, found))
+            known = self.catalogue.annotations(_shown(request, found))
             gone = ids[[int(one) not in known for one in ids]]
             if not len(gone):
                 break
@@ -128,7 +128,7 @@ class Match:
         if (stage := request.profile.stage(Verify)) is not None:
             found = self._verified(request, found, known, stage)
             watch.lap("verify")
-        candidates = _candidates(request, query, found, known, said)
+        candidates = _candidates(request, query, found, known, said, self._inside(request, found, snapshot))
         watch.lap("look_up")
         receipt = _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds)
         return MatchResult(candidates, receipt, said)
@@ -164,6 +164,15 @@ class Match:
             if len(found.annotations) >= limit or k >= selection.size:
                 return _completed(request, columns, selection.mask, found.first(limit))
             k = min(k * 8, selection.size)
+
+    def _inside(self, request: MatchRequest, found: Answers, snapshot: Snapshot) -> list[tuple[int, ...]]:
+        """What is named inside each candidate, without what was removed since this generation was built."""
+        named = [folded[:MOST_INSIDE] for folded in found.first(request.limit).folded]
+        # Several times as many as the candidates, so they are read only where something has changed.
+        if not any(named) or self.catalogue.version() == snapshot.catalogue_version:
+            return named
+        kept = self.catalogue.annotations(one for folded in named for one in folded)
+        return [tuple(one for one in folded if one in kept) for folded in named]
 
     def _verified(
         self, request: MatchRequest, found: Answers, known: Mapping[int, Annotation], stage: Verify
@@ -204,7 +213,12 @@ def _completed(request: MatchRequest, gallery: Gallery, searched: Mask, found: A
 
 
 def _candidates(
-    request: MatchRequest, query: Query, found: Answers, known: Mapping[int, Annotation], said: Odds
+    request: MatchRequest,
+    query: Query,
+    found: Answers,
+    known: Mapping[int, Annotation],
+    said: Odds,
+    inside: Sequence[tuple[int, ...]],
 ) -> tuple[Candidate, ...]:
     shown = found.first(request.limit)
     ids = shown.annotations.tolist()
@@ -220,17 +234,16 @@ def _candidates(
             same_photograph=known[number].image.sha256 in query.digests,
             bridge=known.get(int(shown.bridges[place - 1])),
             folded=len(shown.folded[place - 1]),
-            inside=tuple(one for one in shown.folded[place - 1][:MOST_INSIDE] if one in known),
+            inside=inside[place - 1],
         )
         for place, (number, score, probability) in enumerate(ranked, start=1)
     )
 
 
-def _named(request: MatchRequest, found: Answers) -> list[int]:
-    """Every annotation that an answer names: candidates, their bridges and the best of what is folded into them."""
-    shown = found.first(request.limit)
-    inside = [one for folded in shown.folded for one in folded[:MOST_INSIDE]]
-    return [*found.annotations.tolist(), *shown.bridges[shown.bridges >= 0].tolist(), *inside]
+def _shown(request: MatchRequest, found: Answers) -> list[int]:
+    """The candidates and the bridges of those that are shown."""
+    bridges = found.first(request.limit).bridges
+    return [*found.annotations.tolist(), *bridges[bridges >= 0].tolist()]
 
 
 def _receipt(

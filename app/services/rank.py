@@ -194,8 +194,8 @@ class _Asked:
         for ground, queries in zip(self.grounds, self.queries, strict=True):
             best_of = _shortlists(ground, queries[rows], [self.passed[row] for row in rows], depth)
             for place, (row, ids) in enumerate(zip(rows, best_of, strict=True)):
-                reached = self._reached(ground, row) if self.bridges else ids
-                found[place] = np.union1d(found[place], np.union1d(ids, reached))
+                reached = np.union1d(ids, self._reached(ground, row)) if self.bridges else ids
+                found[place] = np.union1d(found[place], reached)
         return found
 
     def scored(self, row: int, ids: Int64) -> Answers:
@@ -231,7 +231,7 @@ def _shortlists(ground: Ground, queries: Float32, passed: list[Int64], depth: in
     """For each query the annotations of its ``depth`` best rows by exact cosine, without its own photograph."""
     out = []
     for query, found, own in zip(queries, ground.search(queries, depth), passed, strict=True):
-        ids = np.setdiff1d(found, own)
-        order = best(likeness(query, ground.vectors(ids)))
+        ids = np.setdiff1d(found, own, assume_unique=True)
+        order = best(likeness(query, ground.shortlist(ids))) if len(ids) else ids
         out.append(np.sort(ids[order[:depth]]))
     return out

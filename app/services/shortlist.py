@@ -33,19 +33,31 @@ class Ground:
     snapshot: Snapshot
     spaces: tuple[Space, ...]
     mask: Mask
+    _shortlisted: list[tuple[Int64, Float32]] = field(default_factory=list)
     _near: dict[int, Int64] = field(default_factory=dict)
     _moved: dict[int, Float32] = field(default_factory=dict)
     _movers: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def join(self, vectors: Mapping[str, Float32]) -> Float32:
         """Joined vectors (n, d) from vectors by space."""
+        if len(self.spaces) == 1:
+            return vectors[self.spaces[0].name]
         total = sum(space.weight for space in self.spaces)
         parts = [vectors[space.name] * np.float32(np.sqrt(space.weight / total)) for space in self.spaces]
         return np.concatenate(parts, axis=1)
 
     def vectors(self, annotations: Int64) -> Float32:
-        """Joined vectors (n, d) of annotations."""
+        """Joined vectors (n, d) of annotations; those shortlisted last are not read again."""
+        for ids, vectors in self._shortlisted:
+            at = np.minimum(np.searchsorted(ids, annotations), len(ids) - 1)
+            if np.array_equal(ids[at], annotations):
+                return vectors[at]
         return self.join({space.name: self.snapshot.vectors(space.name, annotations) for space in self.spaces})
+
+    def shortlist(self, annotations: Int64) -> Float32:
+        """Joined vectors (n, d) of annotations, n > 0, ascending, that are kept until the next ones are shortlisted."""
+        self._shortlisted[:] = [(annotations, self.vectors(annotations))]
+        return self._shortlisted[0][1]
 
     def search(self, queries: Float32, depth: int) -> list[Int64]:
         """For each joined query (n, d) the annotations, ascending, that a space likes best: ``depth`` and more."""

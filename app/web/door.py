@@ -35,13 +35,14 @@ class Door:
         return request, result
 
 
-def _door(request: Request) -> Door:
+# Coroutines: for a plain function each request would wait for a thread twice.
+async def _door(request: Request) -> Door:
     door: Door = request.app.state.door
     return door
 
 
-def _services(request: Request) -> Services:
-    return _door(request).services
+async def _services(request: Request) -> Services:
+    return (await _door(request)).services
 
 
 TheDoor = Annotated[Door, Depends(_door)]

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.adapters.json_calibrations import NAME, JsonCalibrations, write_calibrations
-from app.adapters.sql_calibrations import SqlCalibrations
+from app.adapters.sql_catalogue import SqlCatalogue
 from app.domain.calibration_record import Source, purpose_of
 from app.domain.profiles import CONTEST, REVIEW
 from app.domain.trials import ViewPair
@@ -36,9 +36,9 @@ def calibrations(request, tmp_path):
 
 
 def _opened(url):
-    made = SqlCalibrations(url)
-    yield made
-    made.close()
+    catalogue = SqlCatalogue(url)
+    yield catalogue.calibrations
+    catalogue.close()
 
 
 def test_the_newest_of_a_purpose_is_found(calibrations):
@@ -55,17 +55,32 @@ def test_the_newest_of_a_purpose_is_found(calibrations):
 
 
 def test_a_calibration_outlives_its_process(tmp_path):
-    """What one connection stored another reads."""
+    """What one process stored another reads at its next question, also over one that it had read before."""
     url = sqlite_catalogue(tmp_path)
-    (writer,), (reader,) = _opened_once(url), _opened_once(url)
-    stored = writer.add(MADE)
-    assert reader.newest(PURPOSE) == stored
+    writer, reader = SqlCatalogue(url), SqlCatalogue(url)
+    stored = writer.calibrations.add(MADE)
+    assert reader.calibrations.newest(PURPOSE) == stored
+    later = writer.calibrations.add(MADE)
+    assert reader.calibrations.newest(PURPOSE) == later != stored
     writer.close()
     reader.close()
 
 
-def _opened_once(url):
-    return [SqlCalibrations(url)]
+def test_a_calibration_is_read_once(tmp_path):
+    """Asked again, its text is not read again, and only the eight read last are kept."""
+    catalogue = SqlCatalogue(sqlite_catalogue(tmp_path))
+    calibrations = catalogue.calibrations
+    calibrations.add(MADE)
+    assert calibrations.newest(PURPOSE) is calibrations.newest(PURPOSE)
+    first = calibrations.newest(PURPOSE)
+    for letter in "bcdefghi":
+        other = purpose_of(letter * 64, REVIEW)
+        calibrations.add(replace(MADE, purpose=other))
+        assert calibrations.newest(other).purpose == other
+    again = calibrations.newest(PURPOSE)
+    assert again == first
+    assert again is not first
+    catalogue.close()
 
 
 def test_a_release_brings_its_calibration(tmp_path):

@@ -37,6 +37,19 @@ def test_keys_of_two_kinds_join():
     assert joined(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
 
 
+def test_keys_join_through_any_chain():
+    """Whatever the order of rows, those that reach each other through shared keys of either kind share one number."""
+    drawn = np.random.default_rng(5)
+    for _ in range(200):
+        first, second = drawn.integers(NOBODY, 9, 24), drawn.integers(NOBODY, 9, 24)
+        keys = joined(first, second)
+        shared = [(kinds[:, None] == kinds) & (kinds != NOBODY) for kinds in (first, second)]
+        reached = np.linalg.matrix_power((shared[0] | shared[1] | np.eye(24, dtype=bool)).astype(float), 24) > 0
+        assert ((keys == NOBODY) == ((first == NOBODY) & (second == NOBODY))).all()
+        named = keys != NOBODY
+        assert ((keys[:, None] == keys) == reached)[named][:, named].all()
+
+
 def test_an_answer_holds_what_was_not_looked_at():
     """By id behind what the ranking saw, in the best answer of its key, never twice and never without a key."""
     found = Answers(np.array([7, 3]), np.array([0.9, 0.8]), np.array([-1, -1]), ((9,), ()))

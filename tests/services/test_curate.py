@@ -22,7 +22,7 @@ from app.domain.errors import (
 )
 from app.domain.partition import Scope
 from app.domain.profiles import COSINE
-from app.domain.question import MatchRequest
+from app.domain.question import GroupBy, MatchRequest
 from tests.fakes import World, one_space, photo, sighting, two_spaces
 
 ANN = Signature("Ann", "looked again")
@@ -176,6 +176,10 @@ def test_a_change_that_cannot_be_indexed_yet_is_told_as_stored(world, monkeypatc
     result = world.services.match(MatchRequest(photographs=(photo(2, 9),), limit=12, profile=COSINE))
     assert len(result.candidates) == 11
     assert result.receipt.removed["removed_since"] == 1
+    # Nor is it named inside the best answer of its animal.
+    animals = world.services.match(MatchRequest(photographs=(photo(2, 9),), group_by=GroupBy.INDIVIDUAL)).candidates
+    assert 4 not in {one for candidate in animals for one in candidate.inside}
+    assert sorted(len(candidate.inside) for candidate in animals) == [1, 2, 2, 2]
     world.services.reindex.catch_up()
     assert 4 not in world.index.current().gallery.annotation
 
