@@ -116,8 +116,7 @@ class SqlCatalogue(SqlAnnals):
             return sql_intake.held(connection, sightings, sha256s)
 
     def begin_import(self, source: str, sightings: Iterable[Sighting], request: RequestKey | None = None) -> int:
-        with sql_imports.spooled(sightings) as rows, self._database.writing() as connection:
-            return sql_imports.begin(connection, source, rows, request)
+        return self.rows.recorder.record(source, sightings, request)
 
     def running_imports(self) -> list[int]:
         with self._database.reading() as connection:

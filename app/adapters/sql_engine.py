@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -22,7 +23,7 @@ from app.failpoints import reach
 _BUSY_SECONDS = 5
 _BUSY = 1000 * _BUSY_SECONDS  # milliseconds
 _STATEMENT_SECONDS = 10
-# Longer than the longest write of our own: an import of 100,000 rows is recorded in a few seconds.
+# Much longer than the longest write of our own.
 _TURN_SECONDS = 30
 _POOL = {"pool_size": 8, "max_overflow": 40, "pool_timeout": _BUSY_SECONDS}
 # Before this release two connections that write and checkpoint at once could corrupt a database in WAL mode.
@@ -43,7 +44,7 @@ class Database:
         parsed = _parse(url)
         self._sqlite = parsed.get_backend_name() == "sqlite"
         # Waiting threads of this process take turns: SQLite's own waiting is a lottery in which one may starve.
-        self._turn = Lock()
+        self._turns = _Turns()
         self._file = Path(parsed.database or "") if self._sqlite else None
         self._seen = False
         if self._sqlite:
@@ -85,12 +86,12 @@ class Database:
             yield _BUSY
             return
         start = monotonic()
-        if not self._turn.acquire(timeout=_TURN_SECONDS):
+        if not self._turns.acquire(_TURN_SECONDS):
             raise CatalogueUnavailable("the catalogue database is busy")
         try:
             yield max(0, round(_BUSY - 1000 * (monotonic() - start)))
         finally:
-            self._turn.release()
+            self._turns.release()
 
     def _look(self) -> None:
         """Raise CatalogueUnavailable for a file of SQLite that is gone.
@@ -103,6 +104,40 @@ class Database:
         if self._seen and not there:
             raise CatalogueUnavailable("the catalogue database is not where it was: is its disk mounted?")
         self._seen = there
+
+
+class _Turns:
+    """A lock for threads in the order in which they came: whoever writes again and again lets all others in between."""
+
+    def __init__(self) -> None:
+        self._door = Lock()
+        self._taken = False
+        self._waiting: deque[Lock] = deque()
+
+    def acquire(self, timeout: float) -> bool:
+        """Wait for one's turn; False when it did not come within ``timeout`` seconds."""
+        mine = Lock()
+        with self._door:
+            if not self._taken:
+                self._taken = True
+                return True
+            mine.acquire()
+            self._waiting.append(mine)
+        if mine.acquire(timeout=timeout):
+            return True
+        with self._door:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                return False
+        return True  # it came in that very moment
+
+    def release(self) -> None:
+        """Let the next one in."""
+        with self._door:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
 
 
 def journal_mode(version: tuple[int, ...]) -> str:

@@ -2,61 +2,81 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from tempfile import TemporaryFile
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.adapters.sql_engine import batches
 from app.adapters.sql_tables import LARGEST_ID, import_rows, imports
-from app.disk import disk_errors
-from app.domain.catalogue import Sighting
 from app.domain.errors import KeyReused, Unavailable, UnknownImport
 from app.domain.ingestion import ImportReport, ImportState, RequestKey, RowState
-from app.domain.sightings import dump_sighting, load_sighting
+from app.domain.sightings import load_sighting
 
 _SHOWN = 1000
 # Of a large import all rows at once would take longer than a statement may, and hold up every other writer.
 _SETTLED = 10_000
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_COLUMNS = ("row", "source_id", "sighting")
+_CUT_SHORT = "it was cut short while it was being recorded: nothing of it was taken in; import it again"
+_GOES_ON = and_(imports.c.state == ImportState.RECORDING, imports.c.finished.is_(None))
 
 
-@contextmanager
-def spooled(sightings: Iterable[Sighting]) -> Iterator[Iterator[dict[str, Any]]]:
-    """Columns of the rows of an import before it has an id, on disk: made first, so that the transaction is short."""
-    with ExitStack() as stack:
-        with disk_errors("the disk is full: the import was not begun", _away):
-            spool = stack.enter_context(TemporaryFile("w+", encoding="utf-8"))
-        for said in sightings:
-            line = json.dumps([said.row, said.source_id, dump_sighting(said)])
-            with disk_errors("the disk is full: the import was not begun", _away):
-                spool.write(line + "\n")
-        with disk_errors("the disk is full: the import was not begun", _away):
-            spool.seek(0)
-        yield (dict(zip(_COLUMNS, json.loads(line), strict=True), state=RowState.WAITING) for line in spool)
-
-
-def begin(
-    connection: Connection, source: str, rows: Iterable[dict[str, Any]], request: RequestKey | None = None
-) -> int:
-    """Record an import with all its rows; returns its id, or that of the import of the same request."""
-    row = {"source": source, "state": ImportState.RUNNING, "started": _now()}
+def begin(connection: Connection, source: str, state: ImportState, request: RequestKey | None = None) -> int | None:
+    """A new import without rows; None where there is one of the same request already."""
+    row = {"source": source, "state": state, "started": _now()}
     if request:
         row |= {"request_key": request.key, "request_sha256": request.sha256}
     # Of requests at the same time with one key, this statement lets the first one in and the others wait for it.
     unique = _INSERTS[connection.dialect.name](imports).on_conflict_do_nothing(index_elements=["request_key"])
-    import_id: Any = connection.execute(unique.values(row).returning(imports.c.id)).scalar_one_or_none()
-    if request and import_id is None and (earlier := requested(connection, request)):
-        return earlier
-    for batch in batches(rows, 5000):
-        connection.execute(insert(import_rows).values(import_id=import_id), batch)
-    return int(import_id)
+    begun: int | None = connection.execute(unique.values(row).returning(imports.c.id)).scalar_one_or_none()
+    return begun
+
+
+def insert_rows(connection: Connection, import_id: int, rows: list[dict[str, Any]]) -> None:
+    """More rows of an import."""
+    if rows:
+        connection.execute(insert(import_rows).values(import_id=import_id), rows)
+
+
+def require_recording(connection: Connection, import_id: int) -> None:
+    """Raise Unavailable when the import that is being recorded was given up; nobody gives it up before the commit."""
+    query = select(imports.c.id).where(imports.c.id == import_id, _GOES_ON).with_for_update()
+    if connection.execute(query).first() is None:
+        raise Unavailable("the import stood still while it was being recorded and was given up; send it again")
+
+
+def recorded(connection: Connection, import_id: int) -> None:
+    """All rows of an import are there: it runs from now on."""
+    connection.execute(update(imports).where(imports.c.id == import_id).values(state=ImportState.RUNNING))
+
+
+def recording(connection: Connection) -> dict[int, int]:
+    """Imports whose recording has not ended, each with its last row so far."""
+    last = select(func.max(import_rows.c.row)).where(import_rows.c.import_id == imports.c.id).scalar_subquery()
+    query = select(imports.c.id, func.coalesce(last, 0)).where(imports.c.state == ImportState.RECORDING)
+    return {int(number): int(reached) for number, reached in connection.execute(query)}
+
+
+def give_up(connection: Connection, import_id: int) -> bool:
+    """Let nobody go on recording an import, and free its key; False when it is not being recorded.
+
+    That it has ended and is still ``recording`` says that it was given up and that its rows are being forgotten.
+    """
+    half = imports.c.id == import_id, imports.c.state == ImportState.RECORDING
+    values = {"finished": _now(), "request_key": None, "request_sha256": None}
+    return bool(connection.execute(update(imports).where(*half).values(values)).rowcount)
+
+
+def clear(connection: Connection, import_id: int) -> int:
+    """Forget the next rows of an import that was given up; how many, and it has failed when there are none left."""
+    own = import_rows.c.import_id == import_id
+    some = select(import_rows.c.row).where(own).order_by(import_rows.c.row).limit(_SETTLED)
+    count = int(connection.execute(delete(import_rows).where(own, import_rows.c.row.in_(some))).rowcount)
+    if not count:
+        half = imports.c.id == import_id, imports.c.state == ImportState.RECORDING
+        connection.execute(update(imports).where(*half).values(state=ImportState.FAILED, reason=_CUT_SHORT))
+    return count
 
 
 def require(connection: Connection, import_id: int) -> Row[*tuple[Any, ...]]:
@@ -69,18 +89,32 @@ def require(connection: Connection, import_id: int) -> Row[*tuple[Any, ...]]:
 
 
 def requested(connection: Connection, request: RequestKey) -> int | None:
-    """The import that a request began; raises KeyReused when its key stands for another one."""
-    query = select(imports.c.id, imports.c.request_sha256).where(imports.c.request_key == request.key)
-    found = connection.execute(query).one_or_none()
-    if found is not None and found.request_sha256 != request.sha256:
+    """The import that a request began, whole; raises KeyReused when its key stands for another one."""
+    found = earlier(connection, request)
+    return int(found.id) if found and found.state != ImportState.RECORDING else None
+
+
+def earlier(connection: Connection, request: RequestKey | None) -> Row[*tuple[Any, ...]] | None:
+    """Id and state of the import of a request, be it half recorded; raises KeyReused."""
+    key = request and request.key
+    query = select(imports.c.id, imports.c.state, imports.c.request_sha256).where(imports.c.request_key == key)
+    found = connection.execute(query).one_or_none() if request else None
+    if found is not None and request and found.request_sha256 != request.sha256:
         raise KeyReused("this idempotency key was used before, for another import")
-    return found and int(found.id)
+    return found
 
 
 def running(connection: Connection) -> list[int]:
     """Imports that have not ended, oldest first."""
     query = select(imports.c.id).where(imports.c.state == ImportState.RUNNING).order_by(imports.c.id)
     return list(connection.execute(query).scalars())
+
+
+def unsettled(connection: Connection) -> list[int]:
+    """Cancelled imports with rows that wait or are stored, oldest first."""
+    open_rows = import_rows.c.import_id == imports.c.id, import_rows.c.state.in_([RowState.WAITING, RowState.STORED])
+    cancelled = imports.c.state == ImportState.CANCELLED, exists().where(*open_rows)
+    return list(connection.scalars(select(imports.c.id).where(*cancelled).order_by(imports.c.id)))
 
 
 def mark(connection: Connection, import_id: int, states: Mapping[int, tuple[RowState, str | None]]) -> None:
@@ -136,7 +170,3 @@ def _listed(connection: Connection, import_id: int, state: RowState) -> tuple[tu
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _away(why: str) -> Unavailable:
-    return Unavailable(f"the folder of temporary files does not answer: {why}")

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, false, select, update
 
 from app.adapters import sql_imports
 from app.adapters.sql_engine import Database
+from app.adapters.sql_recording import Recorder
 from app.adapters.sql_tables import annotations as annotated
 from app.adapters.sql_tables import import_rows
 from app.domain.ingestion import RequestKey, RowState, Waiting
@@ -19,6 +20,7 @@ class SqlRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.recorder = Recorder(database)
 
     def waiting(self, import_id: int, limit: int) -> list[Waiting]:
         columns = import_rows.c.row, import_rows.c.source_id, import_rows.c.sighting, import_rows.c.attempts
@@ -47,6 +49,16 @@ class SqlRows:
     def requested(self, request: RequestKey) -> int | None:
         with self._database.reading() as connection:
             return sql_imports.requested(connection, request)
+
+    def unsettled(self) -> list[int]:
+        with self._database.reading() as connection:
+            return sql_imports.unsettled(connection)
+
+    def half_recorded(self) -> dict[int, int]:
+        return self.recorder.half_recorded()
+
+    def abandon(self, import_id: int) -> None:
+        self.recorder.abandon(import_id)
 
     def _count(self, import_id: int, rows: Sequence[int], by: int) -> None:
         if not rows:

@@ -25,8 +25,9 @@ class RowState(StrEnum):
 
 
 class ImportState(StrEnum):
-    """Where an import stands."""
+    """Where an import stands; nobody is told of one while its rows are still being recorded."""
 
+    RECORDING = "recording"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"

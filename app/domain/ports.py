@@ -174,7 +174,7 @@ class Catalogue(VectorSource, Hashes, Protocol):
     def begin_import(self, source: str, sightings: Iterable[Sighting], request: RequestKey | None = None) -> int:
         """Record an import with all its rows as waiting; returns its id, or that of the import of the same ``request``.
 
-        All of them or none: what ``sightings`` raises leaves nothing behind. Raises KeyReused for another request.
+        In short transactions, yet all rows or none: what a kill cut short never runs. Raises KeyReused, Unavailable.
         """
 
     def running_imports(self) -> list[int]:

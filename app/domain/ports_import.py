@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from app.domain.ingestion import RequestKey, Waiting
@@ -27,4 +27,19 @@ class ImportRows(Protocol):
         """The ids of the annotations that an import has added and that were not removed since, in order."""
 
     def requested(self, request: RequestKey) -> int | None:
-        """The import that this request began, if any; raises KeyReused when its key stands for another one."""
+        """The import that this request began, if any; raises KeyReused when its key stands for another one.
+
+        One that is not recorded whole counts for nothing.
+        """
+
+    def unsettled(self) -> list[int]:
+        """Cancelled imports that have rows which are not in a final state, oldest first."""
+
+    def half_recorded(self) -> Mapping[int, int]:
+        """Imports whose recording has not ended, each with a number that grows while it goes on."""
+
+    def abandon(self, import_id: int) -> None:
+        """End an import that is half recorded as failed, and forget its rows; any other is left alone.
+
+        Whoever still records it is told so by Unavailable. May be repeated.
+        """

@@ -63,6 +63,24 @@ def test_all_who_wait_behind_a_lock_are_told_at_the_same_time(database, file):
     assert count(database) == 1
 
 
+def test_threads_write_in_the_order_in_which_they_came(database):
+    """Whoever writes again and again comes after all who waited meanwhile: none of them starves."""
+    order: list[int] = []
+
+    def wait(number: int) -> None:
+        with database.writing():
+            order.append(number)
+
+    with ThreadPoolExecutor(3) as writers:
+        with database.writing():
+            for number in range(3):
+                writers.submit(wait, number)
+                while len(database._turns._waiting) <= number:
+                    time.sleep(0.001)
+        wait(3)
+    assert order == [0, 1, 2, 3]
+
+
 def test_a_database_that_is_gone_is_away_and_no_empty_one_is_begun(database, file, tmp_path):
     """Without its file nothing is read from connections still open, and nothing is created in its place."""
     write(database)
