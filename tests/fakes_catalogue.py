@@ -65,7 +65,7 @@ class FakeCatalogue(FakeAnnals):
         self._vectors: dict[tuple[str, str], dict[int, tuple[int, Float32]]] = defaultdict(dict)
         self._imports: dict[int, ImportReport] = {}
         self._rows: dict[int, dict[int, Row]] = {}
-        self.rows = FakeRows(self._rows, self.annotation_ids)
+        self.rows = FakeRows(self._rows, self.annotation_ids, cancelled=self._cancelled)
         self._past: dict[int, list[Edition]] = {}
 
     def close(self) -> None:
@@ -198,6 +198,9 @@ class FakeCatalogue(FakeAnnals):
 
     def running_imports(self) -> list[int]:
         return [number for number, report in self._imports.items() if report.state is ImportState.RUNNING]
+
+    def _cancelled(self) -> list[int]:
+        return [number for number, report in self._imports.items() if report.state is ImportState.CANCELLED]
 
     def add(
         self, import_id: int, rows: Sequence[Embedded], refused: Refused, fingerprints: Mapping[str, str] | None = None

@@ -25,12 +25,17 @@ class Row:
 
 @dataclass
 class FakeRows:
-    """``broken`` is raised by the next writes, one after the other."""
+    """``broken`` is raised by the next writes, one after the other.
+
+    ``cancelled`` tells of the imports that were cancelled; ``halves`` are those that somebody records, and their rows.
+    """
 
     rows: dict[int, dict[int, Row]]
     ids: Callable[[list[str]], Mapping[str, int]]
     broken: list[Exception] = field(default_factory=list)
     requests: dict[str, tuple[str, int]] = field(default_factory=dict)
+    cancelled: Callable[[], list[int]] = list
+    halves: dict[int, int] = field(default_factory=dict)
 
     def waiting(self, import_id: int, limit: int) -> list[Waiting]:
         if import_id not in self.rows:
@@ -59,6 +64,16 @@ class FakeRows:
         if sha256 != request.sha256:
             raise KeyReused("this idempotency key was used before, for another import")
         return import_id
+
+    def unsettled(self) -> list[int]:
+        passing = {RowState.WAITING, RowState.STORED}
+        return [n for n in self.cancelled() if passing & {row.state for row in self.rows[n].values()}]
+
+    def half_recorded(self) -> dict[int, int]:
+        return dict(self.halves)
+
+    def abandon(self, import_id: int) -> None:
+        self.halves.pop(import_id, None)
 
     def _count(self, import_id: int, rows: Sequence[int], by: int) -> None:
         if self.broken:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
-from app.domain.errors import UnknownImport, UnknownJob
-from app.domain.ingestion import ImportReport
+from app.domain.errors import Conflict, UnknownImport, UnknownJob
+from app.domain.ingestion import ImportReport, ImportState
 from app.domain.jobs import Job, JobKind, JobState, job_id_of
 from app.domain.ports import Uploads
 from app.domain.ports_jobs import Jobs
@@ -40,13 +41,16 @@ class Control:
     def cancel(self, job_id: str) -> Job:
         """End a job after its present step; raises UnknownJob, Conflict, Unavailable.
 
-        One of an import may be cancelled again: that ends the import where the catalogue had not been told.
+        What is done cannot be cancelled, though its job may have a moment to go. A job of an import may be cancelled
+        again: that ends the import where the catalogue had not been told.
         """
         job = self.jobs.job(job_id)
         if job.kind is JobKind.IMPORT and job.state is JobState.CANCELLED:
             at_work = self.jobs.at_work()
         else:
             at_work = job.state is JobState.RUNNING
+            if job.kind is JobKind.IMPORT and self._done(import_of(job.arguments)):
+                raise Conflict("this import is done")
             job = self.jobs.cancel(job_id)
         if job.kind is JobKind.IMPORT and job.state is JobState.CANCELLED:
             self._end(import_of(job.arguments), at_work=at_work)
@@ -72,6 +76,7 @@ class Control:
         self._imports(idle=not self.jobs.at_work())
 
     def _imports(self, *, idle: bool) -> None:
+        self.ingest.mend()
         for import_id in self.ingest.unfinished():
             job = self.job_of(self.ingest.report(import_id))
             if job is None and idle:
@@ -79,11 +84,16 @@ class Control:
             if job and job.state in {JobState.CANCELLED, JobState.FAILED}:
                 self._end(import_id, at_work=self.jobs.at_work())
 
+    def _done(self, import_id: int) -> bool:
+        with suppress(UnknownImport):
+            return self.ingest.report(import_id).state is ImportState.DONE
+        return False  # the catalogue is not the one any more for which the job was made
+
     def _end(self, import_id: int, *, at_work: bool) -> None:
         try:
             source = self.ingest.report(import_id).source
         except UnknownImport:
-            return  # the catalogue is not the one any more for which the job was made
+            return
         self.ingest.cancel(import_id)
         if not at_work:
             # A step under way still reads from it, and forgets the upload itself.

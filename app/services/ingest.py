@@ -10,6 +10,7 @@ counts nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -32,6 +33,8 @@ STEP = 500
 ALONE = 3
 # The first attempt is made among neighbours, any of which may be at fault.
 ATTEMPTS = 1 + ALONE
+# In seconds; far longer than a writer waits for its turn with the next rows.
+STANDS_STILL = 60.0
 _CANCELLED = "the import was cancelled before its turn"
 _KILLED = f"the process ended {ALONE} times while it was at work on this photograph alone"
 
@@ -50,7 +53,9 @@ class Ingest:
     index: VectorIndex
     sheets: Sheets
     rows: ImportRows
+    clock: Callable[[], float] = time.monotonic
     _opened: dict[int, Sheet] = field(default_factory=dict)  # the sheet at hand: a large archive is not listed anew
+    _halves: dict[int, tuple[int, float]] = field(default_factory=dict)  # how far each was, and since when
 
     def run(self, import_id: int, progress: Progress | None = None) -> ImportReport:
         """Make steps until the import has ended; returns where it stands then. Raises what ``step`` raises."""
@@ -90,6 +95,24 @@ class Ingest:
         self.catalogue.finish_import(import_id, ImportState.CANCELLED, "cancelled on request")
         self._opened.pop(import_id, None)
         _settled(self, self.catalogue.import_report(import_id))
+
+    def mend(self) -> None:
+        """Put right what a kill left: rows of cancelled imports, and imports that nobody records any more.
+
+        To be called now and then. Who still records is told by the rows that come in: an import whose recording stands
+        still is given up at a later call. Raises Unavailable.
+        """
+        for import_id in self.rows.unsettled():
+            _settled(self, self.catalogue.import_report(import_id))
+        now, halves = self.clock(), self.rows.half_recorded()
+        for import_id, reached in halves.items():
+            before, since = self._halves.get(import_id, (None, now))
+            self._halves[import_id] = reached, since if reached == before else now
+            if reached == before and now - since > STANDS_STILL:
+                _log().warning("half an import given up", import_id=import_id)
+                self.rows.abandon(import_id)
+        for import_id in self._halves.keys() - halves.keys():
+            del self._halves[import_id]
 
     def report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
@@ -172,15 +195,19 @@ class Ingest:
 
     def _store_all(self, report: ImportReport, made: Generator[Chunk, None, None], progress: Progress) -> None:
         """Storing runs one chunk behind, so that the ensemble never waits for it."""
-        done = report.done
+        done, coming = report.done, 0
         with ThreadPoolExecutor(1, "ingest-store") as behind, closing(made):
             stored = behind.submit(_quiet, 0, 0)
             for chunk in made:
                 stored.result()
+                if coming:
+                    done += coming
+                    progress(done, report.total)
                 stored = behind.submit(self._store, report.import_id, chunk)
-                done += len(chunk)
-                progress(done, report.total)
+                coming = len(chunk)
             stored.result()
+            if coming:
+                progress(done + coming, report.total)
 
     def _store(self, import_id: int, chunk: Chunk) -> None:
         """Originals first: no row may speak of a photograph that is not on disk."""
@@ -203,8 +230,10 @@ def _settled(ingest: Ingest, report: ImportReport) -> ImportReport:
         return report
     ingest.catalogue.settle_rows(report.import_id, RowState.WAITING, RowState.CANCELLED, _CANCELLED)
     try:
-        ingest.index.refresh(ingest.catalogue)
-        ingest.catalogue.settle_rows(report.import_id, RowState.STORED, RowState.INDEXED)
+        snapshot = ingest.index.refresh(ingest.catalogue)
+        # What a step has stored meanwhile is not in that generation: its own end, or the next look, sees to it.
+        if snapshot.catalogue_version == ingest.catalogue.version():
+            ingest.catalogue.settle_rows(report.import_id, RowState.STORED, RowState.INDEXED)
     except Unavailable as error:
         _log().warning("cancelled import not indexed yet", import_id=report.import_id, reason=str(error))
     return ingest.catalogue.import_report(report.import_id)

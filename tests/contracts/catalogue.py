@@ -333,6 +333,21 @@ def test_rows_go_to_another_state_in_short_transactions(catalogue: Catalogue, mo
     assert catalogue.import_report(number).rows == {RowState.INDEXED: 3, RowState.CANCELLED: 2}
 
 
+def test_cancelled_imports_with_rows_on_their_way_are_found(catalogue: Catalogue):
+    """Such as a kill between the cancel and the end of its rows leaves; whatever has ended whole is not among them."""
+    catalogue.use_spaces([BODY])
+    states = ImportState.CANCELLED, ImportState.CANCELLED, ImportState.FAILED, ImportState.CANCELLED
+    numbers = [catalogue.begin_import("a folder", [said(f"n{place}", place)]) for place in range(2, 6)]
+    catalogue.add(numbers[1], [ready(said("n3", 3))], [])
+    for number, state in zip(numbers, states, strict=True):
+        catalogue.finish_import(number, state)
+    catalogue.settle_rows(numbers[3], RowState.WAITING, RowState.CANCELLED)
+    assert catalogue.rows.unsettled() == numbers[:2]
+    catalogue.settle_rows(numbers[0], RowState.WAITING, RowState.CANCELLED)
+    catalogue.settle_rows(numbers[1], RowState.STORED, RowState.INDEXED)
+    assert catalogue.rows.unsettled() == []
+
+
 def test_unfinished_imports_are_listed_oldest_first(catalogue: Catalogue):
     """Imports that have not ended are found again after a restart."""
     numbers = [catalogue.begin_import(f"folder {place}", []) for place in range(3)]

@@ -124,6 +124,19 @@ def test_a_cancel_that_the_catalogue_did_not_hear_of_can_be_said_again(world, mo
         world.services.control.cancel(job.job_id)
 
 
+def test_what_is_done_cannot_be_cancelled(world):
+    """Neither the import nor its job, which may have a moment to go after the catalogue was told."""
+    import_id = uploaded(world)
+    world.jobs.held = True
+    job = world.services.control.begin_import(import_id)
+    world.jobs.set(job.job_id, state=JobState.RUNNING)
+    world.services.ingest.run(import_id)
+    with pytest.raises(Conflict):
+        world.services.control.cancel(job.job_id)
+    assert world.jobs.job(job.job_id).state is JobState.RUNNING
+    assert world.services.ingest.report(import_id).state is ImportState.DONE
+
+
 def test_cancelling_another_job_leaves_the_catalogue_alone(world):
     """A job of another kind, and one whose import is not there any more."""
     world.jobs.held = True
