@@ -5,6 +5,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import event
 
 from app.adapters import sql_imports
 from app.adapters.sql_catalogue import SqlCatalogue
@@ -171,3 +172,24 @@ def test_a_first_row_that_cannot_be_recorded_leaves_nothing(open_catalogue, monk
     assert catalogue.rows.half_recorded() == {}
     monkeypatch.setattr(sql_imports, "insert_rows", insert)
     assert whole(catalogue, catalogue.begin_import("a folder", ROWS, KEY))
+
+
+def test_a_report_walks_through_no_rows(tmp_path):
+    """Counts come from an index alone, and refused rows are found by their state: it is asked for often."""
+    catalogue, asked = SqlCatalogue(sqlite_catalogue(tmp_path)), []
+    number = catalogue.begin_import("a folder", ROWS)
+    engine = catalogue._database.engine
+    event.listen(engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    catalogue.import_report(number)
+    with engine.connect() as connection:
+        rows = [one for one in asked if "import_rows" in one[0]]
+        plans = [
+            [step[-1] for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values)]
+            for query, values in rows
+        ]
+    catalogue.close()
+    steps = [step for plan in plans for step in plan if " import_rows " in step]
+    assert len(plans) == 3
+    assert any("COVERING INDEX" in step for step in steps)
+    assert not [step for step in steps if "COVERING" not in step and step.endswith("(import_id=?)")]
+    assert not [step for step in steps if step.startswith("SCAN")]
