@@ -80,6 +80,7 @@ def _verified(found: Verification, *, as_json: bool) -> None:
         _print(asdict(found) | {"sound": found.sound})
         return
     _warn((*found.ensemble, *found.storage, *found.index, *found.originals))
+    _warn(found.unreferenced)
     _warn(f"{count} annotations lack a vector in the space {space}" for space, count in found.lacking.items() if count)
     mend = "not sound: `resight reindex` mends the index, never the originals"
     cli_show.console.print("sound" if found.sound else mend)

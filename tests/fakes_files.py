@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from app.domain.catalogue import Sighting
 from app.domain.errors import BadImage, Corrupt, Fault, StorageFull, Unavailable, UnknownImage
+from app.domain.findings import Finding
 from app.domain.formats import Layout, SheetFormat
 
 
@@ -43,15 +44,16 @@ class FakeBlobs:
             raise Corrupt(f"the stored photograph {sha256} does not match its hash")
         return content
 
-    def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
+    def faults(self, sha256s: Iterable[str]) -> Iterator[Finding]:
         self.check()
         expected = list(sha256s)
         for sha256 in expected:
             if sha256 not in self.stored:
-                yield f"{sha256} is missing"
+                yield Finding(f"{sha256} is missing")
             elif hashlib.sha256(self.stored[sha256]).hexdigest() != sha256:
-                yield f"{sha256} is changed"
-        yield from (f"{sha256} is stray" for sha256 in sorted(self.stored.keys() - set(expected)))
+                yield Finding(f"{sha256} is changed")
+        for sha256 in sorted(self.stored.keys() - set(expected)):
+            yield Finding(f"{sha256} is unreferenced", harmless=True)
 
 
 @dataclass

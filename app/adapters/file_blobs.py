@@ -12,12 +12,13 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from app.adapters.file_workplace import Syncs, left_over, sweep, workplace
 from app.disk import Reserve, disk_errors
 from app.domain.errors import Corrupt, Unavailable, UnknownImage
+from app.domain.findings import Finding
 from app.failpoints import reach
 
 MARKER = "resight-blobs"
@@ -107,23 +108,23 @@ class FileBlobs:
         with _translated():
             self._reserve.require(0)
 
-    def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
+    def faults(self, sha256s: Iterable[str]) -> Iterator[Finding]:
         self._check_marker()
         expected = set()  # of 32 bytes each: the names of a million photographs fit into 100 MB
         for sha256 in sha256s:
             expected.add(bytes.fromhex(sha256))
             try:
                 if _sha256(self._place(sha256)) != sha256:
-                    yield f"{sha256} is changed: it does not match its hash"
+                    yield Finding(f"{sha256} is changed: it does not match its hash")
             except FileNotFoundError:
                 self._check_marker()
-                yield f"{sha256} is missing"
+                yield Finding(f"{sha256} is missing")
             except OSError as error:
-                yield f"{sha256} cannot be read: {error.strerror}"
+                yield Finding(f"{sha256} cannot be read: {error.strerror}")
         with _translated():
             yield from self._strays(expected)
             for path in left_over(self._root / INCOMING):
-                yield f"{path.relative_to(self._root)} is left over from a process that was killed"
+                yield Finding(f"{path.relative_to(self._root)} is left over from a process that was killed")
 
     def _store(self, place: Path, new: Mapping[str, bytes], held: Iterable[str], threads: ThreadPoolExecutor) -> None:
         """Make a chunk durable: what is ``new`` is written, what is ``held`` already may still be in the cache only."""
@@ -142,7 +143,7 @@ class FileBlobs:
         list(threads.map(self._sync, {self._place(name).parent for name in (*new, *held)} | {self._root}))
         reach("blob.folder_synced")
 
-    def _strays(self, expected: set[bytes]) -> Iterator[str]:
+    def _strays(self, expected: set[bytes]) -> Iterator[Finding]:
         for folder in sorted(self._root.iterdir()):
             if folder.name in {MARKER, INCOMING, _LOST_AND_FOUND}:
                 continue
@@ -150,7 +151,15 @@ class FileBlobs:
             for file in files:
                 named = _NAME.fullmatch(file.name) and file == self._place(file.name)
                 if not named or bytes.fromhex(file.name) not in expected:
-                    yield f"{file.relative_to(self._root)} is stray: nothing refers to it"
+                    yield self._stray(file, original=bool(named))
+
+    def _stray(self, file: Path, *, original: bool) -> Finding:
+        """A file that nothing refers to: perhaps an original whose row a kill or a cancel cut off."""
+        name = file.relative_to(self._root)
+        with suppress(OSError):
+            if original and _sha256(file) == file.name:
+                return Finding(f"{name} is unreferenced: an intact original of no annotation", harmless=True)
+        return Finding(f"{name} is stray: nothing refers to it{', and its name is not its hash' if original else ''}")
 
     def _place(self, name: str) -> Path:
         return self._root / name[:2] / name

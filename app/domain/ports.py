@@ -15,6 +15,7 @@ from app.domain.catalogue import Annotation, Box, Image, Individual, Sighting
 from app.domain.conflicts import Held
 from app.domain.ensemble import ActiveSpace, Ensemble, Float32, Preprocessing, Space
 from app.domain.errors import Fault
+from app.domain.findings import Finding
 from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey, RowState
 from app.domain.partition import Gallery, Int64, Mask, Partition
@@ -236,11 +237,8 @@ class Blobs(Protocol):
     def get(self, sha256: str) -> bytes:
         """The bytes, checked against their hash; raises UnknownImage or Corrupt."""
 
-    def faults(self, sha256s: Iterable[str]) -> Iterator[str]:
-        """Read-only: one sentence for each of these that is missing or changed, then for each file too many.
-
-        Raises Unavailable without the marker file: nothing is called missing on a disk that is not there.
-        """
+    def faults(self, sha256s: Iterable[str]) -> Iterator[Finding]:
+        """Read-only: what is missing or changed, then each file too many; Unavailable on a disk that is not there."""
 
 
 class Sheet(Protocol):

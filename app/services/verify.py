@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.domain.errors import ModelUnavailable, Unavailable
+from app.domain.findings import Finding
 from app.domain.ports import Blobs, Catalogue, Embedder, VectorIndex
 
 # Lacking vectors are counted up to here: beyond it the number says nothing more.
@@ -19,6 +20,7 @@ Progress = Callable[[int, int], None]
 class Verification:
     """What was found: one sentence a fault, and how many annotations lack a vector, by space (at most 10,000).
 
+    ``unreferenced`` names intact originals of no annotation, such as a cancelled import leaves: they do no harm.
     ``storage`` is why originals were not looked at: on a disk that is not there nothing is called missing.
     """
 
@@ -27,6 +29,7 @@ class Verification:
     storage: tuple[str, ...]
     originals: tuple[str, ...]
     lacking: dict[str, int]
+    unreferenced: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -46,22 +49,23 @@ class Verify:
     def __call__(self, progress: Progress | None = None) -> Verification:
         """Read every original and every file of the index; raises CatalogueUnavailable."""
         held = self.catalogue.fingerprints()
-        storage, originals = self._originals(progress or _quiet)
+        storage, found = self._originals(progress or _quiet)
         return Verification(
             ensemble=tuple(self._foreign(held)),
             index=tuple(self.index.verify(self.catalogue)),
             storage=storage,
-            originals=originals,
+            originals=tuple(str(one) for one in found if not one.harmless),
             lacking={space: len(self.catalogue.missing_vectors(space, _COUNTED)) for space in held},
+            unreferenced=tuple(str(one) for one in found if one.harmless),
         )
 
-    def _originals(self, progress: Progress) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        found: list[str] = []
+    def _originals(self, progress: Progress) -> tuple[tuple[str, ...], list[Finding]]:
+        found: list[Finding] = []
         try:
             found.extend(self.blobs.faults(self._watched(progress)))
         except Unavailable as error:
-            return (str(error),), tuple(found)
-        return (), tuple(found)
+            return (str(error),), found
+        return (), found
 
     def _watched(self, progress: Progress) -> Iterator[str]:
         total = sum(1 for _ in self.catalogue.image_shas())

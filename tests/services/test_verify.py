@@ -40,6 +40,13 @@ def test_each_fault_is_named_and_none_is_mended(world):
         assert (len(found.index), len(found.originals), found.lacking) == (1, 1, {"colours": 10})
 
 
+def test_an_original_of_no_annotation_is_listed_and_does_no_harm(world):
+    """A cancelled import may leave one; everything is sound all the same."""
+    [name] = world.blobs.put_all([photo(70)])
+    found = verify(world)()
+    assert (found.sound, found.originals, found.unreferenced) == (True, (), (f"{name} is unreferenced",))
+
+
 def test_originals_of_a_disk_that_is_away_are_not_called_missing(world):
     """Without the marker file the report says that, and nothing of any photograph."""
     world.blobs.away, world.blobs.stored = "the store lacks its marker file", {}
