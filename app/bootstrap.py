@@ -46,6 +46,7 @@ from app.services.evaluate_book import Book, Gate
 from app.services.evaluate_work import EvaluationWork
 from app.services.health import Health
 from app.services.ingest import Ingest
+from app.services.leftovers import Leftovers
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
@@ -101,7 +102,7 @@ def bootstrap(settings: Settings) -> Services:
             JobKind.REBUILD: RebuildWork(reindex),
             JobKind.EVALUATE: evaluation,
         },
-        control=Control(jobs, ingest, uploads),
+        control=Control(jobs, ingest, uploads, Leftovers(catalogue, index, catalogue.rows)),
         uploads=uploads,
     )
 

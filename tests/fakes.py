@@ -30,6 +30,7 @@ from app.services.evaluate_book import Book, Gate
 from app.services.evaluate_work import EvaluationWork
 from app.services.health import Health
 from app.services.ingest import Ingest
+from app.services.leftovers import Leftovers
 from app.services.match import Match
 from app.services.plan import Planning
 from app.services.reindex import Reindex
@@ -208,6 +209,7 @@ class World:
     def services(self) -> Services:
         """The record that the doors are given."""
         ports = (self.catalogue, self.blobs, self.images, self.embedder, self.index)
+        leftovers = Leftovers(self.catalogue, self.index, self.catalogue.rows)
         ingest, reindex = (
             Ingest(*ports, self.sheets, self.catalogue.rows),
             Reindex(*ports, Gate(Book(self.evaluation_work))),
@@ -231,7 +233,7 @@ class World:
             health=Health(self.catalogue, self.embedder, self.index, self.blobs),
             jobs=self.jobs,
             works=self.jobs.works,
-            control=Control(self.jobs, ingest, self.uploads),
+            control=Control(self.jobs, ingest, self.uploads, leftovers),
             uploads=self.uploads,
             upload=Upload(self.sessions, self.catalogue, self.catalogue.rows),
         )

@@ -45,8 +45,8 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "an import opens a photograph by the very code of the dry run",
     ),
     "app.services.ingest": (
-        ("app.domain", "app.telemetry", "app.services.chunks"),
-        "decoding and embedding of waiting rows are a part of their import, apart for its size",
+        ("app.domain", "app.telemetry", "app.services.chunks", "app.services.leftovers"),
+        "decoding and embedding of waiting rows, and their ends, are a part of their import, apart for its size",
     ),
     "app.services.trials": (
         ("app.domain", "app.telemetry", "app.services.rank"),
@@ -61,7 +61,14 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         "a step of a job is a step of the use case that it does",
     ),
     "app.services.control": (
-        ("app.domain", "app.telemetry", "app.services.ingest", "app.services.evaluate", "app.services.works"),
+        (
+            "app.domain",
+            "app.telemetry",
+            "app.services.ingest",
+            "app.services.leftovers",
+            "app.services.evaluate",
+            "app.services.works",
+        ),
         "ending the job of an import ends the import, and what was begun without a job gets it",
     ),
     "app.services.evaluate": (

@@ -12,6 +12,7 @@ from app.domain.ports import Uploads
 from app.domain.ports_jobs import Jobs
 from app.services.evaluate import Evaluate
 from app.services.ingest import Ingest
+from app.services.leftovers import Leftovers
 from app.services.works import import_of
 
 
@@ -22,6 +23,7 @@ class Control:
     jobs: Jobs
     ingest: Ingest
     uploads: Uploads
+    leftovers: Leftovers
 
     def begin_import(self, import_id: int) -> Job:
         """The job of an import that was recorded; asking again gives the same one.
@@ -76,7 +78,7 @@ class Control:
         self._imports(idle=not self.jobs.at_work())
 
     def _imports(self, *, idle: bool) -> None:
-        self.ingest.mend()
+        self.leftovers()
         for import_id in self.ingest.unfinished():
             job = self.job_of(self.ingest.report(import_id))
             if job is None and idle:

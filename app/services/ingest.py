@@ -10,7 +10,6 @@ counts nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -22,20 +21,18 @@ from app.domain.catalogue import Sighting
 from app.domain.ensemble import require_spaces
 from app.domain.errors import BadArchive, NotAllowed, ResightError, SpaceMismatch, Unavailable
 from app.domain.exhaustion import what_ran_out
-from app.domain.ingestion import ImportReport, ImportState, RequestKey, RowState, Waiting
+from app.domain.ingestion import ImportReport, ImportState, RequestKey, Waiting
 from app.domain.jobs import JSON, Step
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Sheet, Sheets, VectorIndex
 from app.domain.ports_import import ImportRows
 from app.services.chunks import Chunk, Chunks, Stopping
+from app.services.leftovers import settled
 from app.telemetry import IMPORT_ROWS
 
 STEP = 500
 ALONE = 3
 # The first attempt is made among neighbours, any of which may be at fault.
 ATTEMPTS = 1 + ALONE
-# In seconds; far longer than a writer waits for its turn with the next rows.
-STANDS_STILL = 60.0
-_CANCELLED = "the import was cancelled before its turn"
 _KILLED = f"the process ended {ALONE} times while it was at work on this photograph alone"
 
 Progress = Callable[[int, int], None]
@@ -53,9 +50,7 @@ class Ingest:
     index: VectorIndex
     sheets: Sheets
     rows: ImportRows
-    clock: Callable[[], float] = time.monotonic
     _opened: dict[int, Sheet] = field(default_factory=dict)  # the sheet at hand: a large archive is not listed anew
-    _halves: dict[int, tuple[int, float]] = field(default_factory=dict)  # how far each was, and since when
 
     def run(self, import_id: int, progress: Progress | None = None) -> ImportReport:
         """Make steps until the import has ended; returns where it stands then. Raises what ``step`` raises."""
@@ -73,7 +68,7 @@ class Ingest:
         """
         report = self.catalogue.import_report(import_id)
         if report.state is not ImportState.RUNNING:
-            return _told(_settled(self, report))
+            return _told(settled(self.catalogue, self.index, report))
         try:
             waiting = self.rows.waiting(import_id, STEP)
             if not waiting:
@@ -88,31 +83,13 @@ class Ingest:
                 raise away from error
             self._fail(import_id, error)
             raise
-        return _told(_settled(self, self.catalogue.import_report(import_id)))
+        return _told(settled(self.catalogue, self.index, self.catalogue.import_report(import_id)))
 
     def cancel(self, import_id: int) -> None:
         """End an import where it stands: what it has stored stays and is indexed, rows that still wait say why."""
         self.catalogue.finish_import(import_id, ImportState.CANCELLED, "cancelled on request")
         self._opened.pop(import_id, None)
-        _settled(self, self.catalogue.import_report(import_id))
-
-    def mend(self) -> None:
-        """Put right what a kill left: rows of cancelled imports, and imports that nobody records any more.
-
-        To be called now and then. Who still records is told by the rows that come in: an import whose recording stands
-        still is given up at a later call. Raises Unavailable.
-        """
-        for import_id in self.rows.unsettled():
-            _settled(self, self.catalogue.import_report(import_id))
-        now, halves = self.clock(), self.rows.half_recorded()
-        for import_id, reached in halves.items():
-            before, since = self._halves.get(import_id, (None, now))
-            self._halves[import_id] = reached, since if reached == before else now
-            if reached == before and now - since > STANDS_STILL:
-                _log().warning("half an import given up", import_id=import_id)
-                self.rows.abandon(import_id)
-        for import_id in self._halves.keys() - halves.keys():
-            del self._halves[import_id]
+        settled(self.catalogue, self.index, self.catalogue.import_report(import_id))
 
     def report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""
@@ -222,21 +199,6 @@ def _logged(import_id: int, error: Exception) -> str:
         return str(error)
     _log().error("import broke", import_id=import_id, exc_info=error)
     return "unexpected error; see the log"
-
-
-def _settled(ingest: Ingest, report: ImportReport) -> ImportReport:
-    """Bring the rows of a cancelled import to their ends, those too that a step stored meanwhile."""
-    if report.state is not ImportState.CANCELLED or not {RowState.WAITING, RowState.STORED} & set(report.rows):
-        return report
-    ingest.catalogue.settle_rows(report.import_id, RowState.WAITING, RowState.CANCELLED, _CANCELLED)
-    try:
-        snapshot = ingest.index.refresh(ingest.catalogue)
-        # What a step has stored meanwhile is not in that generation: its own end, or the next look, sees to it.
-        if snapshot.catalogue_version == ingest.catalogue.version():
-            ingest.catalogue.settle_rows(report.import_id, RowState.STORED, RowState.INDEXED)
-    except Unavailable as error:
-        _log().warning("cancelled import not indexed yet", import_id=report.import_id, reason=str(error))
-    return ingest.catalogue.import_report(report.import_id)
 
 
 def _fingerprints(embedder: Embedder) -> dict[str, str]:

@@ -2,12 +2,10 @@
 
 import errno
 import time
-from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from app.domain.catalogue import Image
 from app.domain.errors import (
     BadArchive,
     CatalogueUnavailable,
@@ -17,7 +15,7 @@ from app.domain.errors import (
     UnknownImport,
 )
 from app.domain.exhaustion import what_ran_out
-from app.domain.ingestion import Embedded, ImportState, RowState
+from app.domain.ingestion import ImportState, RowState
 from app.services import chunks
 from app.services import ingest as module
 from tests.fakes import FakeEmbedder, FakeSheet, World, one_space, photo, sighting
@@ -488,58 +486,3 @@ def test_what_a_step_stores_while_it_is_cancelled_is_indexed(world, monkeypatch,
         {RowState.INDEXED: 4, RowState.CANCELLED: 1},
     )
     assert len(world.index.current().gallery) == 4
-
-
-def test_rows_that_a_kill_kept_from_their_ends_come_there_at_the_next_look(world, monkeypatch):
-    """A cancel that died before it had settled anything: what was stored is indexed, the rest says why it is not."""
-    monkeypatch.setattr(module, "STEP", 2)
-    given(world, 5)
-    ingest, import_id = world.services.ingest, world.begin("folder:survey")
-    ingest.step(import_id)
-    world.catalogue.finish_import(import_id, ImportState.CANCELLED, "cancelled on request")
-    ingest.mend()
-    assert dict(ingest.report(import_id).rows) == {RowState.INDEXED: 2, RowState.CANCELLED: 3}
-    assert len(world.index.current().gallery) == 2
-    assert world.catalogue.rows.unsettled() == []
-
-
-def test_no_row_is_called_indexed_that_came_after_the_generation(world, monkeypatch):
-    """While chunks come in that the new generation cannot hold, rows stay stored until the next look."""
-    monkeypatch.setattr(module, "STEP", 2)
-    given(world, 4)
-    ingest, import_id = world.services.ingest, world.begin("folder:survey")
-    ingest.step(import_id)
-    refresh = world.index.refresh
-
-    def meanwhile(source):
-        snapshot = refresh(source)
-        world.catalogue.add(other, [Embedded(said, Image("0" * 64, "PNG", 4, 4, 40), {})], [])
-        return snapshot
-
-    said = sighting(50, "whale50")
-    other = world.catalogue.begin_import("another", [said])
-    monkeypatch.setattr(world.index, "refresh", meanwhile)
-    ingest.cancel(import_id)
-    assert ingest.report(import_id).rows[RowState.STORED] == 2
-    monkeypatch.undo()
-    ingest.mend()
-    assert dict(ingest.report(import_id).rows) == {RowState.INDEXED: 2, RowState.CANCELLED: 2}
-
-
-def test_half_an_import_is_given_up_once_it_stands_still(world):
-    """One that goes on is left alone, however slowly; one that has ended is forgotten."""
-    now, rows = [0.0], world.catalogue.rows
-    ingest = replace(world.services.ingest, clock=lambda: now[0])
-    rows.halves = {7: 10, 8: 10}
-    ingest.mend()
-    for reached in (20, 30):
-        now[0] += module.STANDS_STILL + 1
-        rows.halves[8] = reached
-        ingest.mend()
-        assert rows.halves == {8: reached}
-    del rows.halves[8]
-    ingest.mend()
-    rows.halves[8] = 30
-    now[0] += module.STANDS_STILL + 1
-    ingest.mend()
-    assert rows.halves == {8: 30}
