@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import random
 import tempfile
 import threading
 import time
@@ -36,6 +37,7 @@ from tests.crash.service import Service
 SHARED_DATA = Path(os.environ.get("RESIGHT_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _SIDES = (64, 128)
 _KILLS = (0.25, 0.5, 0.75)
+_CHUNK_SECONDS = 4.0
 _LOOK = 0.2
 _PATIENT = 3600.0
 
@@ -73,9 +75,11 @@ def _killed(count: int, database: str, ensemble: str | None, seed: int) -> None:
         assert answer.status == 202, answer
         place = f"/imports/{answer.body['import_id']}"
         accepted = time.perf_counter() - started
-        resumed = []
+        resumed, chance = [], random.Random(seed)
         for share in _KILLS:
-            final = _until(patient, place, share)
+            _until(patient, place, share)
+            time.sleep(chance.uniform(0, _CHUNK_SECONDS))  # a report changes as a chunk ends: kill anywhere in the next
+            final = patient.get(place).body
             service.kill()
             again = time.perf_counter()
             service.start()

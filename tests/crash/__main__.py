@@ -27,13 +27,15 @@ def main() -> None:
     arguments.add_argument("--kills", type=int, default=100)
     arguments.add_argument("--photographs", type=int, default=2000)
     arguments.add_argument("--places", nargs="*", help="the failpoints to die at, by default all")
+    arguments.add_argument("--turns", type=int, help="how many turns of each failpoint at most, by default all listed")
     arguments.add_argument("--power", action="store_true", help="cut the power of the data's disk at each kill (root)")
     arguments.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     arguments.add_argument("--slow", type=float, default=1.0, help="stretch the time between kills on a busy machine")
     arguments.add_argument("--short", action="store_true", help="ten kills and a few places, on SQLite")
     given = arguments.parse_args()
     if given.short:
-        given.database, given.kills, given.photographs, given.places = ["sqlite"], 10, 120, list(_SHORT)
+        given.database, given.kills, given.photographs = ["sqlite"], 10, 120
+        given.places, given.turns = list(_SHORT), 1
     for database in given.database or ["sqlite", "postgres"]:
         with tempfile.TemporaryDirectory(prefix="resight-crash-") as scratch:
             campaign = Campaign(
@@ -43,7 +45,7 @@ def main() -> None:
             try:
                 if given.kills:
                     _at_random(campaign, given.kills)
-                _at_places(places, list(PLACES) if given.places is None else given.places, 1 if given.short else None)
+                _at_places(places, list(PLACES) if given.places is None else given.places, given.turns)
             except Broken as fault:
                 print(f"{database}, seed {given.seed}: BROKEN\n{fault}")
                 sys.exit(1)
