@@ -30,10 +30,12 @@ from app.adapters.pillow_survey import write_survey
 from app.adapters.sql_calibrations import SqlCalibrations
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.adapters.sql_memory import sql_memory
+from app.adapters.toml_profiles import read_profiles
 from app.adapters.zip_packs import ZipPacks
 from app.adapters.zip_sheets import ZipSheet
 from app.config import Settings
 from app.domain.jobs import JobKind
+from app.domain.profiles import use_own
 from app.domain.survey import SurveyPlan
 from app.services.browse import Browse
 from app.services.bundle import Services
@@ -59,8 +61,10 @@ from migrations import upgrade
 def bootstrap(settings: Settings) -> Services:
     """Build every use case on the adapters that the settings name; the database is brought to its newest form.
 
-    Raises CatalogueUnavailable when the database cannot be reached or is newer than this program.
+    Raises CatalogueUnavailable when the database cannot be reached or is newer than this program, and InvalidInput for
+    ranking profiles that are none.
     """
+    use_own(read_profiles(settings.profiles))
     settings.data.mkdir(parents=True, exist_ok=True)
     upgrade(settings.catalogue_url)
     threads = settings.threads or os.cpu_count() or 1

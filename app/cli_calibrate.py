@@ -15,7 +15,7 @@ from app.domain.profiles import PROFILES, REVIEW, profile_named
 from app.domain.trials import Listed, ViewPair
 from app.web.shapes_calibration import calibration_answer
 
-_PROFILE = f"How candidates are ordered: {', '.join(PROFILES)}."
+_PROFILE = f"How candidates are ordered: {', '.join(PROFILES)}, or one of your own."
 
 
 def calibrate(

@@ -19,7 +19,7 @@ from app.services.contest import SUBMISSION
 from app.services.evaluate import DOCUMENTS
 from app.services.evaluate_work import Wanted
 
-PROFILE = f"How candidates are ordered: {', '.join(PROFILES)}."
+PROFILE = f"How candidates are ordered: {', '.join(PROFILES)}, or one of your own."
 _OUT = Path("evaluation")
 
 scenarios_app = typer.Typer(name="scenarios", no_args_is_help=True, help="Scenarios from a catalogue of one's own.")
@@ -73,8 +73,8 @@ def contest(
     json: Json = False,
 ) -> None:
     """Answer the contest's folder of photographs and scenarios, without a catalogue: writes submission.csv."""
-    chosen = profile_named(profile)
     answer = bootstrap_contest.contest(read_settings(), cache or out / "vectors")
+    chosen = profile_named(profile)
     with show.Bar("embedding", quiet=json) as bar:
         found = answer(folder, out, chosen, bar.at)
     show.submitted(found, out / SUBMISSION, as_json=json)

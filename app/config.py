@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     s3_endpoint: str = Field(
         "", description="Address of the S3 service; empty: that of AWS. Keys are read as AWS tools do."
     )
+    profiles: Path | None = Field(
+        None, description="TOML file with ranking profiles of your own (see `ranking.md`); none: the built-in ones."
+    )
     max_waiting: int = Field(32, ge=1, description="Matches answered or waiting at a time; beyond that: 503.")
     log_json: bool = Field(default=False, description="Log lines as JSON.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -13,6 +13,7 @@ class FakeFeatures:
     """Counts pieces of equal grey; ``described`` counts the pictures looked at, ``broken`` is said instead."""
 
     fingerprint = "pieces"
+    installed = True
 
     def __init__(self) -> None:
         self.described, self.broken = 0, ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ class OpencvLocal:
     @property
     def fingerprint(self) -> str:
         return f"opencv-{self._cv2.__version__}-sift-{_FEATURES}-{_CONTRAST}"
+
+    @cached_property
+    def installed(self) -> bool:
+        return find_spec("cv2") is not None
 
     @cached_property
     def _cv2(self) -> Any:

@@ -14,6 +14,10 @@ class LocalFeatures(Protocol):
     def fingerprint(self) -> str:
         """A name that changes whenever the features of a photograph would."""
 
+    @property
+    def installed(self) -> bool:
+        """Whether there is a library to find them with."""
+
     def describe(self, picture: bytes) -> Marks:
         """The features of a picture (JPEG); raises ModelUnavailable where the library is not installed."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -18,6 +19,15 @@ class Stage:
 
 
 S = TypeVar("S", bound=Stage)
+V = TypeVar("V")
+
+BOUNDS = "bounds"
+"""Under this name the metadata of a setting tell the least and the largest number that it may hold."""
+
+
+def _setting(default: V, least: float, most: float) -> V:
+    found: V = field(default=default, metadata={BOUNDS: (least, most)})
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +37,32 @@ class Augment(Stage):
     Each neighbour counts by its cosine to the power ``power``; the gallery alone decides.
     """
 
-    neighbours: int = 8
-    power: float = 3.0
+    neighbours: int = _setting(8, 1, 100)
+    power: float = _setting(3.0, 0, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class Expand(Stage):
     """Alpha query expansion: the query plus its ``neighbours`` best answers, by their cosine to the power ``power``."""
 
-    neighbours: int = 3
-    power: float = 3.0
+    neighbours: int = _setting(3, 1, 100)
+    power: float = _setting(3.0, 0, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class Vouch(Stage):
-    """The contest's first place: likeness to the query and to its two best answers, by ``weights``, to ``power``."""
+    """The contest's first place: likeness to the query and to its two best answers, by ``weights``, to ``power``.
 
-    weights: tuple[float, float, float] = (0.4, 0.4, 0.2)
-    power: float = 7.0
+    Raises InvalidInput where all weights are 0.
+    """
+
+    weights: tuple[float, float, float] = _setting((0.4, 0.4, 0.2), 0, 1)
+    power: float = _setting(7.0, 0.01, 100)
+
+    def __post_init__(self) -> None:
+        """Refuse weights that weigh nothing: they are divided by their sum."""
+        if not any(self.weights):
+            raise InvalidInput("weights may not all be 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +72,10 @@ class Reciprocal(Stage):
     ``near`` is k1, ``nearer`` k2, and ``keep`` the share of the first distance in the last one (lambda).
     """
 
-    shortlist: int = 100
-    near: int = 20
-    nearer: int = 6
-    keep: float = 0.3
+    shortlist: int = _setting(100, 1, 1000)
+    near: int = _setting(20, 1, 200)
+    nearer: int = _setting(6, 1, 200)
+    keep: float = _setting(0.3, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +85,8 @@ class Bridge(Stage):
     A cosine above ``threshold`` carries over, at most by ``weight`` of what lacks to a likeness of 1.
     """
 
-    weight: float = 1.0
-    threshold: float = 0.4
+    weight: float = _setting(1.0, 0, 1)
+    threshold: float = _setting(0.4, 0, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +107,10 @@ class Verify(Stage):
     ``share`` is the weight of the second. It reads photographs, which only a match has at hand.
     """
 
-    shortlist: int = 25
-    whole: tuple[float, float] = (-5.9, 8.0)
-    parts: tuple[float, float] = (-3.1, 0.57)
-    share: float = 0.3
+    shortlist: int = _setting(25, 1, 100)
+    whole: tuple[float, float] = _setting((-5.9, 8.0), -100, 100)
+    parts: tuple[float, float] = _setting((-3.1, 0.57), -100, 100)
+    share: float = _setting(0.3, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +138,30 @@ REVIEW = Profile("review", (Bridge(), Fold(), Spread()))
 
 VERIFIED = Profile("verified", (Bridge(), Fold(), Spread(), Verify()))
 
-PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in (COSINE, CONTEST, REVIEW)})
-# A match knows one more: an evaluation and a calibration rank stored vectors and have no photographs at hand.
-MATCHING: Mapping[str, Profile] = MappingProxyType({**PROFILES, VERIFIED.name: VERIFIED})
+BUILT_IN: Mapping[str, Profile] = MappingProxyType({one.name: one for one in (REVIEW, CONTEST, COSINE, VERIFIED)})
+
+# The user's own, which stand in a file that is read once, when the program starts.
+_own: dict[str, Profile] = {}
+_own_stored: dict[str, Profile] = {}
+
+MATCHING: Mapping[str, Profile] = MappingProxyType(ChainMap(_own, dict(BUILT_IN)))
+"""Every profile by name, the user's own last."""
+
+# An evaluation and a calibration rank stored vectors and have no photographs at hand.
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    ChainMap(_own_stored, {name: one for name, one in BUILT_IN.items() if one.stage(Verify) is None})
+)
+"""Those that can also be evaluated and calibrated."""
+
+
+def use_own(profiles: Iterable[Profile]) -> None:
+    """Let profiles of the user's own be known by name, in place of those before them."""
+    _own.clear()
+    _own_stored.clear()
+    for one in profiles:
+        _own[one.name] = one
+        if one.stage(Verify) is None:
+            _own_stored[one.name] = one
 
 
 def profile_named(name: str, known: Mapping[str, Profile] = PROFILES) -> Profile:

@@ -21,6 +21,7 @@ from app.domain.evaluation import Evaluation, Pinned, Pins, gallery_sizes, reada
 from app.domain.frozen import Frozen
 from app.domain.jobs import JSON, Step
 from app.domain.outcomes import outcomes
+from app.domain.own_profiles import profile_of
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, ScenarioPacks, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
 from app.domain.ports_evaluate import FrozenVectors, Reports, Runs
@@ -180,7 +181,9 @@ class EvaluationWork:
         if self.embedder.ensemble.manifest_sha256 != pins.manifest_sha256:
             raise InvalidInput(f"this evaluation was begun with the ensemble {pins.ensemble!r}; begin it again")
         ids = {name: one.annotation_id for name, one in bench.photographs.items()}
-        rows = predict(pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile_named(pins.profile))
+        rows = predict(
+            pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile_of(pins.profile, pins.settings)
+        )
         self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
 
     def _bench(self, run_id: str) -> Bench:

@@ -27,6 +27,11 @@ class Vet:
     features: LocalFeatures
     kept: MarksCache
 
+    @property
+    def installed(self) -> bool:
+        """Whether local features can be found here."""
+        return self.features.installed
+
     def __call__(
         self, photographs: Sequence[bytes], annotations: Sequence[Annotation], candidates: Sequence[Annotation]
     ) -> Int64:

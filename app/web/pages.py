@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
@@ -19,17 +19,26 @@ from app.domain.catalogue import Viewpoint
 from app.domain.errors import InvalidInput, ResightError
 from app.domain.odds import percent
 from app.domain.partition import Scope
+from app.domain.profiles import CONTEST, COSINE, MATCHING, REVIEW, VERIFIED, Verify
 from app.domain.question import MAX_PHOTOGRAPHS, GroupBy, MatchRequest
 from app.domain.survey import SYNTHETIC
 from app.web import problems, shapes
 from app.web.door import Door, TheDoor
-from app.web.forms import LONGEST_NAME, Id, MatchForm, Viewpoints, no_repeats
+from app.web.forms import LONGEST_NAME, Id, MatchForm, ProfileName, Viewpoints, no_repeats
 from app.web.schemas import IndividualAnswer, IndividualDetailAnswer, MatchAnswer
 
 _LISTED = 40
 _SHOWN = 60
 # A picture of an upload is decoded for the page alone.
 _PICTURED = 4
+
+_TOLD = {
+    REVIEW.name: "each encounter once: the fewest missed matches",
+    CONTEST.name: "each photograph by itself, moved towards its neighbours: the contest's measure",
+    COSINE.name: "each photograph by itself, by likeness alone",
+    VERIFIED.name: "as review, and the marks of the first 25 compared one by one: slower",
+}
+_OWN = "a profile of your own"
 
 _environment = Environment(
     loader=PackageLoader("app.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -41,6 +50,7 @@ _environment.filters["percent"] = percent
 class Page:
     """What one view of the page shows; the parts that are None are left out.
 
+    ``profiles`` says in a few words what each profile that can be chosen does; ``profile`` is the chosen one.
     ``individuals`` is None while the catalogue does not answer: that is not an empty one.
     """
 
@@ -50,6 +60,8 @@ class Page:
     answer: MatchAnswer | None = None
     query_pictures: tuple[str, ...] = ()
     query_annotation: int | None = None
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    profile: str = REVIEW.name
     viewpoint: Viewpoint | None = None
     group_by: GroupBy = GroupBy.INDIVIDUAL
     own_encounter_left_out: bool = False
@@ -92,6 +104,7 @@ def look(
     annotation_id: Annotated[Id | None, Query()] = None,
     exclude_own_encounter: Annotated[bool, Query()] = False,
     viewpoints: Annotated[Viewpoints | None, Query()] = None,
+    profile: Annotated[ProfileName, Query()] = REVIEW.name,
     after: Annotated[str, Query(max_length=LONGEST_NAME)] = "",
 ) -> HTMLResponse:
     """The catalogue's individuals, one of them, or the match of a catalogued annotation."""
@@ -102,6 +115,7 @@ def look(
         scope=Scope(viewpoints=frozenset(viewpoints or Viewpoint)),
         without_own_encounter=exclude_own_encounter,
         group_by=GroupBy.INDIVIDUAL,
+        profile=MATCHING[profile],
     )
     return _page(door, lambda: request, after).html()
 
@@ -114,7 +128,7 @@ def ask(form: Annotated[MatchForm, Form(media_type="multipart/form-data")], door
 
 def _troubled(door: Door, trouble: ResightError) -> HTMLResponse:
     """The page with a sentence, with the status that a program would get, and with the list where there can be one."""
-    page = Page()
+    page = Page(profiles=_profiles(door))
     with suppress(ResightError):
         page = _list(door)
     return replace(page, trouble=str(trouble)).html(problems.TABLE[type(trouble)].status)
@@ -126,6 +140,7 @@ def _list(door: Door, after: str = "") -> Page:
     first = browse.individual(found[0].name)[1][:1] if found else []
     return Page(
         individuals=[shapes.individual_answer(one) for one in found[:_LISTED]],
+        profiles=_profiles(door),
         next_after=found[_LISTED - 1].name if len(found) > _LISTED else None,
         synthetic=any(one.source_id.startswith(SYNTHETIC) for one in first),
     )
@@ -144,11 +159,18 @@ def _page(door: Door, asked: Callable[[], MatchRequest] | None, after: str = "",
             query_annotation=request.annotation_ids[0] if request.annotation_ids else None,
             viewpoint=request.viewpoint_of(0),
             group_by=request.group_by,
+            profile=request.profile.name,
             own_encounter_left_out=request.without_own_encounter,
             searched=tuple(sorted(request.scope.viewpoints)),
         )
     shown = [*(page.chosen.seen if page.chosen else ()), *(page.answer.candidates if page.answer else ())]
     return replace(page, synthetic=page.synthetic or any(one.source_id.startswith(SYNTHETIC) for one in shown))
+
+
+def _profiles(door: Door) -> dict[str, str]:
+    """The profiles that can be used here, and what each of them does."""
+    installed = door.services.match.vet.installed
+    return {name: _TOLD.get(name, _OWN) for name, one in MATCHING.items() if installed or one.stage(Verify) is None}
 
 
 def _pictures(door: Door, request: MatchRequest) -> tuple[str, ...]:

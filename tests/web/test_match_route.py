@@ -5,6 +5,8 @@ import hashlib
 import pytest
 
 from app.domain.catalogue import Viewpoint
+from app.domain.own_profiles import own_profiles
+from app.domain.profiles import use_own
 from tests.fakes import photo
 
 UPLOAD = {"image": ("whale.png", photo(2, 9), "image/png")}
@@ -34,6 +36,21 @@ def test_a_photograph_is_answered_with_candidates_and_receipt(client):
     assert (receipt["gallery"], receipt["searched"], receipt["removed"]) == (12, 12, {})
     assert receipt["ensemble"]["members"].keys() == {"coarse"}
     assert receipt["scope"]["viewpoints"] == sorted(Viewpoint)
+
+
+def test_a_profile_of_ones_own_ranks_and_stands_in_the_receipt(client):
+    """With every setting, also those that were not set; one that is no more is refused by name."""
+    use_own(own_profiles("[mine]\nexpand.neighbours = 5\nspread = {}\n"))
+    try:
+        answer = ask(client, profile="mine")
+    finally:
+        use_own([])
+    assert answer.status_code == 200
+    stages = {"expand": {"neighbours": 5, "power": 3.0}, "spread": {}}
+    assert answer.json()["receipt"]["profile"] == {"name": "mine", "stages": stages}
+    refused = ask(client, profile="mine")
+    assert refused.status_code == 422
+    assert "there are review, contest, cosine, verified" in refused.text
 
 
 def test_links_of_a_candidate_lead_to_pictures(client):
@@ -187,4 +204,5 @@ def test_a_match_follows_an_import_by_another_command(client, world):
     world.index._current = stale
     client.app.state.door.upkeep._last = 0.0
     assert ask(client).json()["receipt"]["gallery"] == 12
+    client.app.state.door.upkeep._thread.submit(bool).result()  # the look that the match asked for is over
     assert ask(client).json()["receipt"]["gallery"] == 13

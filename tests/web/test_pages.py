@@ -5,9 +5,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from app.domain.calibration_record import Source, purpose_of
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import CatalogueUnavailable
+from app.domain.profiles import REVIEW, Profile, Spread, use_own
+from app.domain.trials import ViewPair
+from app.services.calibrate import calibrated
 from tests.fakes import photo, sighting
+from tests.fakes_calibrations import made_trials
 
 
 class Tags(HTMLParser):
@@ -76,6 +81,51 @@ def test_a_chosen_photograph_is_answered_on_the_page(client):
     assert re.findall(r'<td class="rank">(\d+)</td>', page.text) == ["1", "2", "3", "4"]
     assert "Searched 12 of 12 annotations" in page.text
     assert "not a probability" in page.text
+
+
+def test_the_ranking_is_chosen_on_the_page(client):
+    """Review unless another profile is chosen; the choice is told, kept for the next question and in every link."""
+    chosen = r'<option value="(\w+)" selected>\1: '
+    first = client.get("/").text
+    assert re.findall(chosen, first) == ["review"]
+    assert re.findall(r'<option value="(\w+)"[^>]*>\w+: ', first) == ["review", "contest", "cosine", "verified"]
+    page = client.post("/", files={"image": ("a.png", photo(2, 9))}, data={"profile": "contest"}).text
+    assert re.findall(chosen, page) == ["contest"]
+    assert "Ranked by <strong>contest</strong>, each photograph by itself" in page
+    assert "contest: augment, expand" in page
+    stored = client.get("/?annotation_id=2&profile=cosine&exclude_own_encounter=true").text
+    assert re.findall(chosen, stored) == ["cosine", "cosine"]
+    assert "/?annotation_id=2&profile=cosine" in Tags(stored).values("a", "href")
+    assert '<input type="hidden" name="exclude_own_encounter" value="true">' in stored
+    assert client.get("/?annotation_id=2&profile=best").status_code == 422
+
+
+def test_a_profile_that_cannot_be_used_is_not_offered(client, world):
+    """Without the library for local features; a profile of the user's own is."""
+    world.features.installed = False
+    use_own([Profile("mine", (Spread(),))])
+    try:
+        page = client.post("/", files={"image": ("a.png", photo(2, 9))}, data={"profile": "mine"}).text
+    finally:
+        use_own([])
+    assert re.findall(r'<option value="(\w+)"[^>]*>\w+: ', page) == ["review", "contest", "cosine", "mine"]
+    assert "Ranked by <strong>mine</strong>, a profile of your own" in page
+
+
+def test_how_far_to_look_is_told_or_how_to_learn_it(client, world):
+    """The sentences of the meter with what they mean; without a calibration the command that measures it."""
+    asked = {"image": ("a.png", photo(2, 9))}
+    page = client.post("/", files=asked).text
+    assert "<code>resight calibrate --profile review</code>" in page
+    assert "What this means" not in page
+    purpose = purpose_of(world.embedder.ensemble.manifest_sha256, REVIEW)
+    trials = {ViewPair.ANY: made_trials(), ViewPair.SAME: made_trials()}
+    world.calibrations.add(calibrated(trials, purpose, Source.CATALOGUE, "catalogue version 1", 1))
+    page = client.post("/", files=asked, data={"viewpoint": "top"}).text
+    assert "to miss fewer than 2% of the animals that were searched" in page
+    assert "What this means" in page
+    several = client.post("/", files=[("image", (f"{one}.png", photo(2, one))) for one in range(2)]).text
+    assert "Not known for several photographs together" in several
 
 
 def test_the_page_shows_why_another_view_was_found(client, world):
