@@ -39,7 +39,7 @@ from app.domain.profiles import use_own
 from app.domain.survey import SurveyPlan
 from app.services.browse import Browse
 from app.services.bundle import Services
-from app.services.calibrate import Calibrate
+from app.services.calibrate import Calibrate, CalibrationWork
 from app.services.control import Control
 from app.services.curate import Curate
 from app.services.duplicates import Duplicates
@@ -87,6 +87,7 @@ def bootstrap(settings: Settings) -> Services:
     reindex = Reindex(catalogue, blobs, images, embedder, index, gate)
     vet = Vet(blobs, images, OpencvLocal(), FileMarks(settings.data / "marks"))
     jobs = DbosJobs(settings.data, settings.jobs_url)
+    calibrate = Calibrate(embedder, index, calibrations, shipped)
     return Services(
         match=Match(catalogue, blobs, images, embedder, index, vet, (calibrations, shipped)),
         planning=Planning(catalogue, images, embedder, sheets, sql_memory),
@@ -96,7 +97,7 @@ def bootstrap(settings: Settings) -> Services:
         curate=Curate(catalogue, catalogue, blobs, images, embedder, index),
         duplicates=Duplicates(catalogue, index, catalogue.rows),
         reindex=reindex,
-        calibrate=Calibrate(embedder, index, calibrations, shipped),
+        calibrate=calibrate,
         health=Health(catalogue, embedder, index, blobs),
         upload=Upload(sessions, catalogue, catalogue.rows),
         jobs=jobs,
@@ -105,6 +106,7 @@ def bootstrap(settings: Settings) -> Services:
             JobKind.REEMBED: ReembedWork(reindex, jobs.stopping),
             JobKind.REBUILD: RebuildWork(reindex),
             JobKind.EVALUATE: evaluation,
+            JobKind.CALIBRATE: CalibrationWork(calibrate, reindex.refresh, jobs.stopping, jobs.reached),
         },
         control=Control(jobs, ingest, uploads, Leftovers(catalogue, index, catalogue.rows)),
         uploads=uploads,

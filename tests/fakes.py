@@ -21,7 +21,7 @@ from app.domain.jobs import JobKind
 from app.domain.photograph import Photograph
 from app.services.browse import Browse
 from app.services.bundle import Services
-from app.services.calibrate import Calibrate
+from app.services.calibrate import Calibrate, CalibrationWork
 from app.services.control import Control
 from app.services.curate import Curate
 from app.services.duplicates import Duplicates
@@ -214,11 +214,13 @@ class World:
             Ingest(*ports, self.sheets, self.catalogue.rows),
             Reindex(*ports, Gate(Book(self.evaluation_work))),
         )
+        calibrate = Calibrate(self.embedder, self.index, self.calibrations, self.released)
         self.jobs.works = {
             JobKind.IMPORT: ImportWork(ingest, self.uploads, self.jobs.stopping, self.jobs.reached),
             JobKind.REEMBED: ReembedWork(reindex, self.jobs.stopping),
             JobKind.REBUILD: RebuildWork(reindex),
             JobKind.EVALUATE: self.evaluation_work,
+            JobKind.CALIBRATE: CalibrationWork(calibrate, reindex.refresh, self.jobs.stopping, self.jobs.reached),
         }
         return Services(
             match=Match(*ports, self.vet, (self.calibrations, self.released)),
@@ -229,7 +231,7 @@ class World:
             curate=Curate(self.catalogue, *ports),
             duplicates=Duplicates(self.catalogue, self.index, self.catalogue.rows),
             reindex=reindex,
-            calibrate=Calibrate(self.embedder, self.index, self.calibrations, self.released),
+            calibrate=calibrate,
             health=Health(self.catalogue, self.embedder, self.index, self.blobs),
             jobs=self.jobs,
             works=self.jobs.works,

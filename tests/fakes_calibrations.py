@@ -8,6 +8,7 @@ import numpy as np
 
 from app.domain.calibration_record import Calibrated, Purpose
 from app.domain.catalogue import Viewpoint
+from app.domain.errors import UnknownCalibration
 from app.domain.partition import VIEWPOINTS
 from app.domain.trials import SHORTLIST, Listed, Listing, Trials
 
@@ -24,6 +25,14 @@ class FakeCalibrations:
     def add(self, calibrated: Calibrated) -> Calibrated:
         self.held.append(replace(calibrated, calibration_id=len(self.held) + 1))
         return self.held[-1]
+
+    def get(self, calibration_id: int) -> Calibrated:
+        if not 0 < calibration_id <= len(self.held):
+            raise UnknownCalibration(f"no calibration has the id {calibration_id}")
+        return self.held[calibration_id - 1]
+
+    def listed(self, limit: int, offset: int = 0) -> list[Calibrated]:
+        return self.held[::-1][offset : offset + limit]
 
 
 def made_trials(

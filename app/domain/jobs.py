@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     REEMBED = "reembed"
     REBUILD = "rebuild"
     EVALUATE = "evaluate"
+    CALIBRATE = "calibrate"
 
 
 class JobState(StrEnum):

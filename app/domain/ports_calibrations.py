@@ -25,3 +25,9 @@ class Calibrations(KnownCalibrations, Protocol):
 
         Raises CatalogueUnavailable, StorageFull.
         """
+
+    def get(self, calibration_id: int) -> Calibrated:
+        """One calibration; raises UnknownCalibration, CatalogueUnavailable."""
+
+    def listed(self, limit: int, offset: int = 0) -> list[Calibrated]:
+        """At most ``limit`` calibrations for any purpose, newest first; raises CatalogueUnavailable."""

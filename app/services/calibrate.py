@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,10 +11,11 @@ import numpy as np
 from app.domain.calibration_record import Calibrated, Purpose, Source, purpose_of
 from app.domain.errors import InvalidInput, UnknownCalibration
 from app.domain.fitting import Kinds, cross_judge, fit
+from app.domain.jobs import JSON, Step
 from app.domain.meter import read_meter
-from app.domain.ports import Embedder, VectorIndex
+from app.domain.ports import Embedder, Snapshot, VectorIndex
 from app.domain.ports_calibrations import Calibrations, KnownCalibrations
-from app.domain.profiles import REVIEW, Profile
+from app.domain.profiles import REVIEW, Profile, profile_named
 from app.domain.trials import ViewPair
 from app.services.rank import current_snapshot
 from app.services.trials import Trying
@@ -48,6 +49,17 @@ class Calibrate:
         )
         return self.calibrations.add(made)
 
+    def newest(self, profile: Profile = REVIEW) -> int:
+        """The id of the newest calibration of this catalogue for the ensemble in force and a profile, 0 without any."""
+        found = self.calibrations.newest(purpose_of(self.embedder.ensemble.manifest_sha256, profile))
+        return found.calibration_id if found else 0
+
+    def since(self, profile: Profile, after: int) -> Calibrated | None:
+        """A calibration of the catalogue as it is searched now that is newer than ``after``; None without one."""
+        found = self.calibrations.newest(purpose_of(self.embedder.ensemble.manifest_sha256, profile))
+        version = current_snapshot(self.index, self.embedder).catalogue_version
+        return found if found and found.calibration_id > after and found.catalogue_version == version else None
+
     def current(self, profile: Profile = REVIEW) -> Calibrated:
         """The calibration in force for the ensemble and a profile; raises UnknownCalibration when there is none."""
         purpose = purpose_of(self.embedder.ensemble.manifest_sha256, profile)
@@ -57,6 +69,40 @@ class Calibrate:
                 f"no calibration fits this ensemble and the profile {profile.name!r}; run `resight calibrate`"
             )
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationWork:
+    """A calibration as a job, told by its ``profile`` and ``after``, the newest that there was when it was asked for.
+
+    All of it is one step: trials cost too little to be kept. One that was stored before a kill is not made again.
+    """
+
+    calibrate: Calibrate
+    refresh: Callable[[], Snapshot]
+    stopping: Callable[[], bool]
+    reached: Progress
+
+    def step(self, arguments: Mapping[str, JSON], seen: int) -> Step:
+        """Calibrate, or leave it to be begun anew; raises InvalidInput for too few animals, Unavailable."""
+        profile, after = profile_named(str(arguments["profile"])), arguments["after"]
+        self.refresh()
+        try:
+            made = self.calibrate.since(profile, after if isinstance(after, int) else 0)
+            made = made or self.calibrate(profile, self._asked)
+        except _Left:
+            return Step(seen, 0)
+        result: dict[str, JSON] = {"calibration_id": made.calibration_id, "profile": profile.name}
+        return Step(made.encounters, made.encounters, finished=True, result=result)
+
+    def _asked(self, done: int, total: int) -> None:
+        if self.stopping():
+            raise _Left
+        self.reached(done, total)
+
+
+class _Left(Exception):
+    """The job is to stop before its step has ended."""
 
 
 def calibrated(

@@ -8,8 +8,16 @@ from pydantic import Field
 
 from app.domain.calibration_record import Source
 from app.domain.meter import Verdict, YearGap
+from app.domain.profiles import REVIEW
 from app.domain.trials import Listed, ViewPair
+from app.web.forms import Form, Name
 from app.web.schemas import Answer
+
+
+class CalibrationForm(Form):
+    """What is to be calibrated."""
+
+    profile: Name = Field(REVIEW.name, description="How candidates are ordered.")
 
 
 class BinAnswer(Answer):
@@ -69,3 +77,26 @@ class CalibrationAnswer(Answer):
     individuals: int
     reliability: list[ReliabilityAnswer]
     meter: list[FigureAnswer] = Field(description="Empty for a release's: how far to look is each catalogue's own.")
+
+
+class CalibrationLine(Answer):
+    """One of a list of calibrations."""
+
+    calibration_id: int
+    made: datetime
+    fitted_on: str
+    catalogue_version: int | None
+    manifest_sha256: str
+    profile: str
+    queries: int
+    encounters: int
+    individuals: int
+    error_same: float | None = Field(description="Expected calibration error of P(same) in lists by individual.")
+    error_new: float | None = Field(description="The same of P(new).")
+
+
+class CalibrationsAnswer(Answer):
+    """A page of the calibrations of this catalogue, newest first."""
+
+    calibrations: list[CalibrationLine]
+    next: str | None = Field(description="Address of the next page, null on the last one.")

@@ -8,8 +8,15 @@ from app.domain.calibration_record import Calibrated
 from app.domain.fitting import Judged
 from app.domain.meter import Figure
 from app.domain.odds import Odds
+from app.domain.trials import Listed, ViewPair
 from app.web.schemas import CalibrationNote
-from app.web.schemas_calibration import BinAnswer, CalibrationAnswer, FigureAnswer, ReliabilityAnswer
+from app.web.schemas_calibration import (
+    BinAnswer,
+    CalibrationAnswer,
+    CalibrationLine,
+    FigureAnswer,
+    ReliabilityAnswer,
+)
 
 
 def calibration_note(odds: Odds) -> CalibrationNote | None:
@@ -44,6 +51,23 @@ def calibration_answer(calibrated: Calibrated) -> CalibrationAnswer:
         individuals=calibrated.individuals,
         reliability=[_reliability(one) for one in calibrated.judged],
         meter=[_figure(one) for one in calibrated.meter],
+    )
+
+
+def calibration_line(calibrated: Calibrated) -> CalibrationLine:
+    """One of a list."""
+    return CalibrationLine(
+        calibration_id=calibrated.calibration_id,
+        made=calibrated.made,
+        fitted_on=calibrated.fitted_on,
+        catalogue_version=calibrated.catalogue_version,
+        manifest_sha256=calibrated.purpose.manifest_sha256,
+        profile=calibrated.purpose.profile,
+        queries=calibrated.queries,
+        encounters=calibrated.encounters,
+        individuals=calibrated.individuals,
+        error_same=calibrated.error_of(ViewPair.ANY, Listed.INDIVIDUAL),
+        error_new=calibrated.error_of(ViewPair.ANY, None),
     )
 
 

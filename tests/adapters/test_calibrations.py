@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from app.adapters.json_calibrations import NAME, JsonCalibrations, write_calibrations
 from app.adapters.sql_catalogue import SqlCatalogue
 from app.domain.calibration_record import Source, purpose_of
+from app.domain.errors import UnknownCalibration
 from app.domain.profiles import CONTEST, REVIEW
 from app.domain.trials import ViewPair
 from app.services.calibrate import calibrated
@@ -52,6 +53,18 @@ def test_the_newest_of_a_purpose_is_found(calibrations):
     assert later.calibration_id > first.calibration_id > 0
     assert calibrations.newest(PURPOSE) == later
     assert calibrations.newest(replace(PURPOSE, profile_sha256="0" * 64)) is None
+
+
+def test_each_can_be_looked_up_and_all_are_listed(calibrations):
+    """Newest first, whatever their purpose; an id that was never given, however large, is unknown."""
+    assert calibrations.listed(10) == []
+    made = [calibrations.add(one) for one in (MADE, replace(MADE, purpose=purpose_of("b" * 64, CONTEST)), MADE)]
+    assert calibrations.listed(10) == made[::-1]
+    assert calibrations.listed(1, 1) == [made[1]]
+    assert calibrations.get(made[1].calibration_id) == made[1]
+    for unknown in (0, made[-1].calibration_id + 1, 2**63 - 1):
+        with pytest.raises(UnknownCalibration):
+            calibrations.get(unknown)
 
 
 def test_a_calibration_outlives_its_process(tmp_path):

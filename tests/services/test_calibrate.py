@@ -9,6 +9,7 @@ import pytest
 from app.domain.calibration_record import Source, purpose_of
 from app.domain.catalogue import CaptureDate, Viewpoint
 from app.domain.errors import InvalidInput, UnknownCalibration
+from app.domain.jobs import JobKind, JobState, Step
 from app.domain.meter import Verdict
 from app.domain.partition import NOBODY
 from app.domain.profiles import CONTEST, COSINE, REVIEW, Profile
@@ -232,3 +233,43 @@ def test_a_date_without_a_day_has_a_year():
     rows = [sighting(2, "w", encounter="a", captured=CaptureDate()), sighting(3, "w", encounter="b")]
     world.bring(rows, [photo(1, 1), photo(1, 2)])
     assert set(trials(world)()[ViewPair.ANY].years) == {UNDATED_GAP}
+
+
+def job_of(world, profile=REVIEW.name, after=0):
+    return world.jobs.enqueue(JobKind.CALIBRATE, {"profile": profile, "after": after})
+
+
+def test_a_calibration_is_a_job(world):
+    """It tells how far it is, names what it made, and does not make it twice of one catalogue."""
+    assert world.services.calibrate.newest() == 0
+    job = job_of(world)
+    assert (job.state, job.result) == (JobState.DONE, {"calibration_id": 1, "profile": "review"})
+    assert (job.done, job.total) == (63, 63)
+    assert world.jobs.told[-1] == (job.job_id, 63, 63)
+    assert world.services.calibrate.newest() == 1
+    assert job_of(world, after=0).result == job.result
+    assert job_of(world, after=1).result["calibration_id"] == 2
+    assert world.services.calibrate.since(REVIEW, 2) is None
+    world.calibrations.held[:] = [replace(world.calibrations.held[0], catalogue_version=0)]
+    assert world.services.calibrate.since(REVIEW, 0) is None
+    world.calibrations.held.clear()
+
+
+def test_a_calibration_that_is_to_stop_leaves_and_begins_anew(world):
+    """Nothing is stored; the next step does all of it."""
+    work = (world.services, world.jobs.works[JobKind.CALIBRATE])[1]
+    world.jobs.closed = True
+    assert work.step({"profile": "review", "after": 0}, 0) == Step(0, 0)
+    assert world.calibrations.held == []
+    world.jobs.closed = False
+    assert work.step({"profile": "review", "after": None}, 0).finished
+    world.calibrations.held.clear()
+
+
+def test_a_calibration_that_cannot_be_made_fails_its_job():
+    """With the sentence that the command would have shown."""
+    small = brought(whales=3)
+    assert small.services.calibrate.newest() == 0
+    job = job_of(small)
+    assert job.state is JobState.FAILED
+    assert "too few animals" in job.reason

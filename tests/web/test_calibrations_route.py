@@ -92,3 +92,37 @@ def test_the_page_shows_probabilities(world, client):
     assert "none of those searched" in page
     assert "to miss fewer than 2%" in page
     assert "fitted on catalogue version 1" in page
+
+
+def test_a_calibration_is_asked_for_as_a_job(world, client):
+    """202 with the address of its job, which fails with the command's sentence where animals are too few."""
+    answer = client.post("/calibrations", data={"profile": "contest"})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/jobs/{answer.json()['job_id']}"
+    assert (answer.json()["kind"], answer.json()["arguments"]) == ("calibrate", {"profile": "contest", "after": 0})
+    job = client.get(answer.headers["Location"]).json()
+    assert job["state"] == "failed"
+    assert "too few animals" in job["reason"]
+    calibrate(world)
+    assert client.post("/calibrations").json()["arguments"] == {"profile": "review", "after": 1}
+
+
+def test_what_cannot_be_calibrated_is_refused(client):
+    """A profile that is not known, or that reads photographs; a field too many, and one given twice."""
+    for form in ({"profile": "none"}, {"profile": "verified"}, {"profile": ["review", "contest"]}, {"other": "1"}):
+        refused = client.post("/calibrations", data=form)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input"), form
+
+
+def test_calibrations_are_listed_and_looked_up(world, client):
+    """Newest first in pages, with the error of each; any of them whole, in force or not."""
+    for _ in range(3):
+        calibrate(world)
+    page = client.get("/calibrations", params={"limit": 2}).json()
+    assert [one["calibration_id"] for one in page["calibrations"]] == [3, 2]
+    assert 0 <= page["calibrations"][0]["error_same"] <= 1
+    last = client.get(page["next"]).json()
+    assert ([one["calibration_id"] for one in last["calibrations"]], last["next"]) == ([1], None)
+    assert client.get("/calibrations/1").json()["calibration_id"] == 1
+    missing = client.get("/calibrations/4")
+    assert (missing.status_code, missing.json()["code"]) == (404, "unknown_calibration")
