@@ -176,14 +176,13 @@ class EvaluationWork:
 
     def _predict(self, run_id: str, pack: ScenarioPack, number: int) -> None:
         """Rank one scenario in the frozen vectors; raises InvalidInput when the ensemble was changed meanwhile."""
-        bench = self._bench(run_id)
+        bench, ensemble = self._bench(run_id), self.embedder.ensemble
         pins, snapshot = bench.pins, bench.snapshot or self._thawed(run_id)
-        if self.embedder.ensemble.manifest_sha256 != pins.manifest_sha256:
+        if ensemble.manifest_sha256 != pins.manifest_sha256:
             raise InvalidInput(f"this evaluation was begun with the ensemble {pins.ensemble!r}; begin it again")
         ids = {name: one.annotation_id for name, one in bench.photographs.items()}
-        rows = predict(
-            pack.scenarios[number], ids, snapshot, self.embedder.ensemble, profile_of(pins.profile, pins.settings)
-        )
+        profile = profile_of(pins.profile, pins.settings)
+        rows = predict(pack.scenarios[number], ids, snapshot, ensemble, profile)
         self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
 
     def _bench(self, run_id: str) -> Bench:
