@@ -94,10 +94,12 @@ class FakeAnnals:
             revision=self._version,
             removed=amendment.removed,
         )
+        place = facts.viewpoint, facts.captured.year, amendment.removed
+        moved = place != (held.viewpoint, held.captured.year, held.removed)
         for vectors in self._vectors.values():
             if facts.box != held.box:
                 vectors.pop(number, None)
-            elif number in vectors:
+            elif number in vectors and moved:
                 vectors[number] = (self._version, vectors[number][1])
         for name, vector in amendment.vectors.items():
             vectors = self._vectors[name, self._active[name].fingerprint]

@@ -1,7 +1,8 @@
 """The index on disk: immutable files named by their SHA-256, and one manifest per generation that names them.
 
 Every write goes to a temporary file, is synced, renamed, and its folder synced; a manifest is written after all files
-that it names. A file is used only after its hash was checked over the very bytes that are used.
+that it names. A file is used only after its hash was checked over the very bytes that are used, and while they are in
+memory it is looked at again only when the file system says that it was touched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,8 +26,11 @@ from app.domain.errors import IndexUnavailable
 from app.failpoints import reach
 
 KEPT_GENERATIONS = 2
+_Touched = tuple[int, int, int, int, int]
 _GENERATION = re.compile(r"generation-(\d{6,12})\.json")
 _TEMPORARY = ".tmp"
+# Times of files move in steps: one that was touched so short a while ago may be touched again at the same time.
+_STEP = 100_000_000  # nanoseconds
 
 
 class IndexFolder:
@@ -33,6 +38,7 @@ class IndexFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._sound: dict[str, _Touched] = {}  # as each file was when its content was last known to match its hash
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -73,16 +79,27 @@ class IndexFolder:
         reach("index.rows_written")
         temporary.replace(self._rows(sha256))
         reach("index.rows_renamed")
+        self._sound[sha256] = _touched(self._rows(sha256))
         return StoredFile(sha256, size)
 
     def load(self, file: StoredFile) -> bytes | None:
         """The content of a file, None when it is not what its name and size say."""
         try:
+            before = _touched(self._rows(file.sha256))
             content = self._rows(file.sha256).read_bytes()
         except OSError:
             return None
-        intact = len(content) == file.size and hashlib.sha256(content).hexdigest() == file.sha256
-        return content if intact else None
+        if len(content) != file.size or hashlib.sha256(content).hexdigest() != file.sha256:
+            return None
+        self._sound[file.sha256] = before
+        return content
+
+    def untouched(self, file: StoredFile) -> bool:
+        """Whether a file is as it was when its hash was last found right, by what the file system says: quick."""
+        try:
+            return self._sound.get(file.sha256) == _touched(self._rows(file.sha256))
+        except OSError:
+            return False
 
     def fault(self, file: StoredFile) -> str | None:
         """What is wrong with a file, None when its content is intact; reads it without holding it in memory."""
@@ -117,6 +134,7 @@ class IndexFolder:
             ours = path.suffix in {".rows", _TEMPORARY} or _GENERATION.fullmatch(path.name)
             if ours and path.name not in named:
                 path.unlink()
+                self._sound.pop(path.stem, None)
 
     def _manifest(self, number: int) -> Manifest | None:
         try:
@@ -141,6 +159,13 @@ class IndexFolder:
 
 def _name(generation: int) -> str:
     return f"generation-{generation:06d}.json"
+
+
+def _touched(path: Path) -> _Touched:
+    """What changes when somebody writes to a file; different each time while that is only just over."""
+    seen = path.stat()
+    settled = time.time_ns() - seen.st_ctime_ns > _STEP
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, 0 if settled else time.monotonic_ns()
 
 
 def _write(path: Path, blocks: Iterable[memoryview]) -> int:

@@ -83,7 +83,7 @@ class FaissIndex:
         if entry is None:
             return None
         held = self._current.partition(entry) if self._current else None
-        if held is None or self._folder.fault(entry.file):
+        if held is None or not self._folder.untouched(entry.file):
             held = self._read(entry)
         return held if held and held.belongs(gallery) else None
 

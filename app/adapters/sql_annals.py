@@ -155,7 +155,10 @@ def _own_again(connection: Connection, names: set[str | None]) -> None:
 
 
 def _embed(connection: Connection, held: Annotation, amendment: Amendment, version: int) -> None:
-    """Store the new vectors; those that stay get the new version, as their partitions change."""
+    """Store the new vectors; those that stay and come to another partition, or back to one, get the new version.
+
+    What is only named otherwise keeps it: no partition changes, and none is built anew.
+    """
     own = embeddings.c.annotation_id == held.annotation_id
     if amendment.facts.box != held.box:
         connection.execute(delete(embeddings).where(own))
@@ -164,7 +167,10 @@ def _embed(connection: Connection, held: Annotation, amendment: Amendment, versi
     new = {name: vector for name, vector in amendment.vectors.items() if name not in covered}
     stored = [(sql_vectors.known_space(spaces, name), held.annotation_id, vector) for name, vector in new.items()]
     sql_vectors.store(connection, stored, version)
-    connection.execute(update(embeddings).where(own).values(version=version))
+    facts = amendment.facts
+    place = facts.viewpoint, facts.captured.year, amendment.removed
+    if place != (held.viewpoint, held.captured.year, held.removed):
+        connection.execute(update(embeddings).where(own).values(version=version))
 
 
 def _write_down(connection: Connection, held: Annotation, amendment: Amendment, version: int) -> None:

@@ -10,6 +10,8 @@ from itertools import count
 import numpy as np
 import pytest
 
+from app.adapters import faiss_files
+from app.adapters.faiss_files import IndexFolder
 from app.adapters.faiss_index import FaissIndex
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import Corrupt, IndexUnavailable, SpaceMismatch, StorageFull
@@ -65,6 +67,42 @@ def test_only_changed_partitions_are_built(folder):
     after = {path.name: path.stat().st_ino for path in folder.glob("*.rows")}
     assert {name: after[name] for name in before} == before
     assert len(after) == len(before) + 1
+
+
+def test_files_that_nobody_touched_are_read_once(folder, monkeypatch):
+    """A refresh reads no file again that it holds in memory, unless the file system says that somebody wrote to it."""
+    source, index, read = made_source(), FaissIndex(folder), []
+    index.refresh(source)
+    index = FaissIndex(folder)
+    load, fault = IndexFolder.load, IndexFolder.fault
+    monkeypatch.setattr(IndexFolder, "load", lambda mine, file: read.append(file.sha256) or load(mine, file))
+    monkeypatch.setattr(IndexFolder, "fault", lambda mine, file: read.append(file.sha256) or fault(mine, file))
+    monkeypatch.setattr(faiss_files, "_STEP", -1)
+    index.refresh(source)
+    files = sorted(path.stem for path in folder.glob("*.rows"))
+    assert sorted(read) == files
+    read.clear()
+    one = source.shown[10]
+    source.put(Shown(15, one.vectors, one.viewpoint, one.year))
+    index.refresh(source)
+    assert read == []
+    os.utime(folder / f"{files[0]}.rows", ns=(0, 0))
+    index.refresh(source)
+    assert set(read) <= {files[0]}
+    os.utime(folder / f"{files[1]}.rows", ns=(0, 0))
+    index.refresh(source)
+    assert set(files[:2]) & set(read)
+
+
+def test_a_file_that_was_only_just_written_is_read_again(folder, monkeypatch):
+    """Its times cannot tell yet whether it was written to once more."""
+    source, index, read = made_source(), FaissIndex(folder), []
+    monkeypatch.setattr(faiss_files, "_STEP", 10**18)
+    index.refresh(source)
+    load = IndexFolder.load
+    monkeypatch.setattr(IndexFolder, "load", lambda mine, file: read.append(file.sha256) or load(mine, file))
+    index.refresh(source)
+    assert sorted(read) == sorted(path.stem for path in folder.glob("*.rows"))
 
 
 def test_the_last_two_generations_stay(folder):

@@ -83,6 +83,14 @@ def test_an_edit_moves_an_annotation_from_one_partition_to_another(edited):
     np.testing.assert_array_equal(vectors, [vector(4)])
 
 
+def test_another_name_changes_no_partition(edited):
+    """Who it is, when to the day and in which encounter stand in the gallery alone: no partition is built for it."""
+    before, version = dict(edited.signatures()), edited.version()
+    day = CaptureDate(datetime(2019, 8, 6), DatePrecision.DAY)
+    change(edited, "four", individual="whale009", encounter=None, captured=day)
+    assert (dict(edited.signatures()), edited.version()) == (before, version + 1)
+
+
 def test_a_swap_of_members_does_not_look_like_the_partition_before(edited):
     """Two leave and two others come, with the same sum of ids: the signature still changes."""
     change(edited, "two", viewpoint=Viewpoint.LEFT)
