@@ -181,8 +181,7 @@ class EvaluationWork:
         if ensemble.manifest_sha256 != pins.manifest_sha256:
             raise InvalidInput(f"this evaluation was begun with the ensemble {pins.ensemble!r}; begin it again")
         ids = {name: one.annotation_id for name, one in bench.photographs.items()}
-        profile = profile_of(pins.profile, pins.settings)
-        rows = predict(pack.scenarios[number], ids, snapshot, ensemble, profile)
+        rows = predict(pack.scenarios[number], ids, snapshot, ensemble, profile_of(pins.profile, pins.settings))
         self.packs.write_predictions(self.runs.folder(run_id) / _rows(number), rows)
 
     def _bench(self, run_id: str) -> Bench:
