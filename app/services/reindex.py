@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 import structlog
 
 from app.domain.duplicates import FLAT
-from app.domain.errors import BadImage, Corrupt, IndexUnavailable, ResightError, TooLarge, UnknownImage
+from app.domain.errors import (
+    BadImage,
+    Corrupt,
+    IndexUnavailable,
+    LosingEnsemble,
+    ResightError,
+    TooLarge,
+    UnknownImage,
+)
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.telemetry import ANNOTATIONS, GENERATION
 
@@ -44,6 +52,14 @@ class Reindex:
             if progress:
                 progress(done)
         return self.refresh()
+
+    def refusal(self) -> str | None:
+        """Why the ensemble in force may not be made active; None when it may. Raises Unavailable."""
+        try:
+            self.gate()
+        except LosingEnsemble as error:
+            return str(error)
+        return None
 
     def activate(self, *, force: bool = False) -> int:
         """Make the ensemble's spaces the active ones; how many vectors they lack. Raises LosingEnsemble, Unavailable.

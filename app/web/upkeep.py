@@ -85,10 +85,13 @@ class Upkeep:
 
     def _embed(self) -> None:
         """Vectors are missing, or are of another ensemble: that is work for hours, and so for a job."""
-        jobs = self._services.jobs
-        if self._services.ingest.unfinished():
+        jobs, reindex = self._services.jobs, self._services.reindex
+        refusal = reindex.refusal()
+        if refusal is None and self._services.ingest.unfinished():
             # An import may be in the queue before that job, and waits until the ensemble is the one that is served.
-            self._services.reindex.activate()
+            reindex.activate()
+        if refusal and any(job.reason == refusal for job in jobs.jobs(kinds=[JobKind.REEMBED], limit=1)):
+            return  # it has failed once for this very reason: to ask at each start would only fill the list of jobs
         if not jobs.jobs(kinds=[JobKind.REEMBED], states=_UNDER_WAY, limit=1):
             jobs.enqueue(JobKind.REEMBED, {})
 

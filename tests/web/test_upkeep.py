@@ -8,10 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.config import Settings
-from app.domain.errors import CatalogueUnavailable
+from app.domain.errors import CatalogueUnavailable, LosingEnsemble
 from app.domain.ingestion import ImportState
 from app.domain.jobs import JobKind, JobState
 from app.main import create_app
+from app.services.evaluate_book import Gate
 from app.web.upkeep import Upkeep
 from tests.fakes import FakeSheet, World, one_space, photo, sighting
 
@@ -194,6 +195,36 @@ def test_an_import_does_not_hold_up_the_ensemble_that_it_waits_for(world, upkeep
     through(upkeep)
     world.jobs.release()
     assert (world.jobs.job(job.job_id).state, len(world.index.current().gallery)) == (JobState.DONE, 4)
+
+
+def test_a_refused_ensemble_fails_one_job_and_holds_nothing_up(world, monkeypatch):
+    """At the next starts its reason stands there already; once nothing speaks against it the catalogue is embedded."""
+    world.opened["folder:more"] = FakeSheet([sighting(60, "new")], {"060.png": photo(60)})
+    waiting = world.begin("folder:more")
+    world.embedder.loaded = one_space(size=5)
+    why = ["it loses"]
+
+    def gate():
+        if why:
+            raise LosingEnsemble(why[0])
+
+    monkeypatch.setattr(Gate, "__call__", lambda _: gate())
+    for _ in range(3):
+        upkeep = Upkeep(world.services)
+        upkeep.start()
+        through(upkeep)
+        upkeep.close()
+        jobs = world.jobs.jobs(kinds=[JobKind.REEMBED])
+        assert [(job.state, job.reason) for job in jobs] == [(JobState.FAILED, "it loses")]
+        assert upkeep._started
+    assert world.services.ingest.report(waiting).state is ImportState.RUNNING
+    for said, state in (("it loses more", JobState.FAILED), (None, JobState.DONE)):
+        why[:] = [said] if said else []
+        upkeep = Upkeep(world.services)
+        upkeep.start()
+        through(upkeep)
+        upkeep.close()
+        assert world.jobs.jobs(kinds=[JobKind.REEMBED])[0].state is state
 
 
 def test_vectors_that_lack_are_embedded_after_the_start(world, upkeep):
