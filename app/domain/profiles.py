@@ -167,7 +167,8 @@ def use_own(profiles: Iterable[Profile]) -> None:
 def profile_named(name: str, known: Mapping[str, Profile] = PROFILES) -> Profile:
     """The profile of this name; raises InvalidInput listing those that there are."""
     if name not in known:
-        raise InvalidInput(f"there is no ranking profile {name!r}; there are {', '.join(known)}")
+        why = "reads photographs, which only a match has at hand" if name in MATCHING else "does not exist"
+        raise InvalidInput(f"the ranking profile {name!r} {why}; there are {', '.join(known)}")
     return known[name]
 
 
