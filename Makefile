@@ -12,7 +12,7 @@ INSTALL    = $(PIP) install --no-deps --require-hashes -r $(1) && $(PIP) install
 QUICK     := not slow and not train
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop serve test test-all crash crash-short crash-mutants crash-history test-train coverage check format bench lock clean
+.PHONY: help demo demo-stop serve test test-all crash crash-short crash-mutants crash-history test-train coverage check format bench tables lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ bench: $(VENV)/.installed-dev ## measure against the bare loop (CATALOGUE=DIR: o
 	$(BIN)/python -m benchmarks.service $(if $(CATALOGUE),"$(CATALOGUE)")
 	$(BIN)/python -m benchmarks.embed
 	$(BIN)/python -m benchmarks.search
+
+tables: $(VENV)/.installed-dev ## print the tables of the documents again (DATA=FOLDER with the belugas of CATALOGUE=DIR imported)
+	$(BIN)/python -m benchmarks.ranking "$(DATA)" "$(CATALOGUE)/scenarios" --most 100 --write docs/ranking.md
+	$(BIN)/python -m benchmarks.calibration "$(DATA)" "$(CATALOGUE)" --tables docs/probabilities.md
 
 # Releases younger than a week are left out, so that a bad one has time to be found; FastAPI waits three days since its
 # limits of forms, which keep hostile ones out, were young when they were needed.

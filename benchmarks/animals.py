@@ -16,6 +16,7 @@ from app.domain.rerank import mean_direction
 from app.domain.scenario import Scenario
 from app.services.match import Match
 from app.services.rank import Questions, listed_together
+from benchmarks.pages import table
 from benchmarks.stored import Stored
 
 SAMPLE = 110
@@ -50,10 +51,10 @@ def answers(stored: Stored, rows: Sequence[int], mask: Mask, profile: Profile, k
     return listed_together(stored.snapshot, stored.ensemble, questions, mask, k, profile)
 
 
-def by_individual(stored: Stored, scenarios: Sequence[Scenario]) -> None:
+def by_individual(stored: Stored, scenarios: Sequence[Scenario]) -> str:
     """Each animal by its best annotation or the mean of its best ones: where the right one stands."""
     columns = stored.snapshot.gallery
-    table: dict[tuple[str, int], list[int]] = defaultdict(list)
+    places: dict[tuple[str, int], list[int]] = defaultdict(list)
     for row, *masks in asked(stored, scenarios):
         for truth, mask in zip(("any", "other"), masks, strict=True):
             if not (mask & (columns.individual == columns.individual[row])).any():
@@ -63,18 +64,18 @@ def by_individual(stored: Stored, scenarios: Sequence[Scenario]) -> None:
             for best in (1, 2, 3, 5):
                 scores = {one: found.likeness[owners == one][:best].mean() for one in np.unique(owners).tolist()}
                 right = scores[int(columns.individual[row])]
-                table[truth, best].append(sum(score > right for score in scores.values()))
-    _print("individuals, mean of the best", table)
+                places[truth, best].append(sum(score > right for score in scores.values()))
+    return _shares("mean of the best", places)
 
 
-def together(stored: Stored, scenarios: Sequence[Scenario]) -> None:
+def together(stored: Stored, scenarios: Sequence[Scenario]) -> str:
     """Photographs of one encounter and view as one query, against one of them, in the profile for reviewers."""
     columns = stored.snapshot.gallery
     groups: dict[tuple[int, ...], set[int]] = defaultdict(set)
     for row, *_ in asked(stored, scenarios, None):
         key = (columns.individual[row], columns.encounter[row], columns.viewpoint[row])
         groups[tuple(int(part) for part in key)].add(row)
-    table: dict[tuple[str, int], list[int]] = defaultdict(list)
+    places: dict[tuple[str, int], list[int]] = defaultdict(list)
     for (individual, encounter, _), rows in sorted(groups.items()):
         for size in (2, 3, 4):
             chosen = sorted(rows)[:size]
@@ -86,14 +87,14 @@ def together(stored: Stored, scenarios: Sequence[Scenario]) -> None:
                 if len(chosen) == size and (mask & (columns.individual == individual)).any():
                     for count in (1, size):
                         place = _place(stored, answers(stored, chosen[:count], mask, REVIEW), individual)
-                        table[f"{truth}, {count} of {size}", size].append(place)
-    _print("photographs together", table)
+                        places[f"{truth}, {count} of {size}", size].append(place)
+    return _shares("photographs", places)
 
 
-def marks(stored: Stored, scenarios: Sequence[Scenario], match: Match) -> None:
+def marks(stored: Stored, scenarios: Sequence[Scenario], match: Match) -> str:
     """Local features over the shortlist of the profile for reviewers, with each share and the fit of both curves."""
     columns, stage = stored.snapshot.gallery, VERIFIED.stage(Verify) or Verify()
-    table: dict[tuple[str, float], list[int]] = defaultdict(list)
+    places: dict[tuple[str, float], list[int]] = defaultdict(list)
     likeness, counts, same, spent = [], [], [], []
     for row, *masks in asked(stored, scenarios):
         individual = int(columns.individual[row])
@@ -114,11 +115,13 @@ def marks(stored: Stored, scenarios: Sequence[Scenario], match: Match) -> None:
             same.append(columns.individual[columns.rows_of(first)] == individual)
             for share in (0.0, 0.3, 0.5, 0.7, 1.0):
                 settings = Verify(stage.shortlist, stage.whole, stage.parts, share)
-                table[truth, share].append(_place(stored, verified(found, agreeing, settings), individual))
-    _print("share of local features", table)
+                places[truth, share].append(_place(stored, verified(found, agreeing, settings), individual))
     curves = [fit_logistic(values, np.concatenate(same)) for values in (np.concatenate(likeness), _counted(counts))]
-    print(f"Fitted curves (intercept, slope): likeness {curves[0]}, features {curves[1]}.")
-    print(f"Comparing {stage.shortlist} candidates takes {np.mean(spent) * 1e3:.0f} ms of processor time.\n")
+    told = [" and ".join(f"{number:.2f}" for number in curve) for curve in curves]
+    return (
+        f"{_shares('share of the features', places)}\n\nIntercept and slope fitted here: likeness {told[0]}, features "
+        f"{told[1]}. Comparing {stage.shortlist} candidates took {np.mean(spent) * 1e3:.0f} ms of processor time."
+    )
 
 
 def _counted(counts: Sequence[Int64]) -> np.ndarray:
@@ -131,10 +134,9 @@ def _place(stored: Stored, found: Answers, individual: int) -> int:
     return int(right[0]) if len(right) else len(columns)
 
 
-def _print(title: str, table: dict[tuple[str, int], list[int]] | dict[tuple[str, float], list[int]]) -> None:
-    print(f"| {title} | truth | queries | {' | '.join(f'in {count}' for count in FIRST)} |")
-    print("|---" * (len(FIRST) + 3) + "|")
-    for (truth, kind), places in sorted(table.items()):
-        shares = " | ".join(f"{np.mean(np.array(places) < count):.3f}" for count in FIRST)
-        print(f"| {kind} | {truth} | {len(places)} | {shares} |")
-    print()
+def _shares(title: str, places: dict[tuple[str, int], list[int]] | dict[tuple[str, float], list[int]]) -> str:
+    rows = [
+        (str(kind), truth, len(found), *(float(np.mean(np.array(found) < count)) for count in FIRST))
+        for (truth, kind), found in sorted(places.items())
+    ]
+    return table((title, "truth", "queries", *(f"in {count}" for count in FIRST)), rows)

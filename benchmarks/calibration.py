@@ -1,16 +1,21 @@
 """Calibration and meter on the belugas: fitted on animals that the nets were trained on, and on others.
 
 ``python -m benchmarks.calibration DATA BELUGAS`` prints the tables of docs/probabilities.md for the ensemble in force;
-DATA is a data folder into which BELUGAS (a folder with metadata.csv and folds.csv) was imported. ``--write FOLDER``
-stores the release's calibration, fitted on val_new alone, beside the manifest in FOLDER.
+DATA is a data folder into which BELUGAS (a folder with metadata.csv and folds.csv) was imported. ``--tables PAGE`` puts
+them between their marks in a document. ``--write FOLDER`` stores the release's calibration, fitted on val_new alone,
+beside the manifest in FOLDER.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +32,7 @@ from app.services.bundle import Services
 from app.services.calibrate import calibrated
 from app.services.rank import current_snapshot
 from app.services.trials import Trying
+from benchmarks.pages import Page
 
 RELEASED_ON = "the release's validation animals, which its nets were not trained on"
 
@@ -122,6 +128,7 @@ def main() -> None:
     options.add_argument("data", type=Path)
     options.add_argument("belugas", type=Path)
     options.add_argument("--profile", default=REVIEW.name, choices=list(PROFILES))
+    options.add_argument("--tables", type=Path, help="a document with marks for the tables")
     options.add_argument("--write", type=Path, help="a release's folder, for its calibration")
     given = options.parse_args()
     began = time.monotonic()
@@ -132,14 +139,23 @@ def main() -> None:
     known, new = (whales.asked_about(val, part) for part in ("val_known", "val_new"))
     unseen = whales.trials(("val_new",), ("val_new",))
     easy = whales.trials(("val_new",), ("val_new",), own_encounter=True)
-    print(f"Ensemble {whales.ensemble.name} {whales.ensemble.version}, profile {whales.profile.name}.\n")
-    seen_by_training(train, known, new, unseen)
-    calibration_errors(fit(train), train, val, known, new, unseen, easy)
-    reliability_of(cross_judge(unseen))
-    meters(train, val, unseen)
+    made = f"{whales.ensemble.name} {whales.ensemble.version}, profile {whales.profile.name}"
+    page = Page(given.tables, f"{made}; benchmarks/calibration.py")
+    print(f"{made}\n")
+    page.put("trained", told(seen_by_training, train, known, new, unseen))
+    page.put("errors", told(calibration_errors, fit(train), train, val, known, new, unseen, easy))
+    page.put("reliability", told(reliability_of, cross_judge(unseen)))
+    page.put("meters", told(meters, train, val, unseen))
     if given.write:
         release(given.write, whales)
     print(f"\n{time.monotonic() - began:.0f} s")
+
+
+def told(show: Callable[..., None], *given: Any) -> str:
+    """What a function prints."""
+    with redirect_stdout(io.StringIO()) as text:
+        show(*given)
+    return text.getvalue().strip()
 
 
 def seen_by_training(train, known, new, unseen) -> None:

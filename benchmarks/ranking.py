@@ -1,22 +1,26 @@
 """What each ranking stage gains and costs on scenarios in the contest's format, over stored vectors, as Markdown.
 
-Usage: python -m benchmarks.ranking DATA SCENARIOS [--only scenario09 scenario10] [--parts stages marks]
-       [--profiles cosine contest]
+Usage: python -m benchmarks.ranking DATA SCENARIOS [--only scenario09 scenario10] [--parts stages chosen]
+       [--most 200] [--cache FOLDER] [--write docs/ranking.md]
+
+``--write`` puts each table between its marks in a document. ``--cache`` keeps what was measured of a profile, so that
+a run that was cut short goes on; empty it when the ranking's code has changed.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from app.adapters.csv_scenarios import CsvScenarios
+from app.adapters.faiss_frozen import FaissFrozen
 from app.bootstrap import bootstrap
 from app.config import read_settings
-from app.domain.outcomes import FIGURES, figures, outcomes
+from app.domain.frozen import Frozen
 from app.domain.profiles import (
     CONTEST,
     COSINE,
@@ -30,26 +34,39 @@ from app.domain.profiles import (
     Spread,
     Vouch,
 )
-from app.domain.scenario import Prediction, Scenario, ScenarioPack, Truth, by_query
+from app.domain.scenario import Scenario
 from app.services.rank import current_snapshot
 from benchmarks.animals import by_individual, marks, together
+from benchmarks.chosen import chosen
+from benchmarks.learned import learned
+from benchmarks.measured import ANY, OTHER, Measured, Questions
+from benchmarks.pages import Page, table
 from benchmarks.stored import Stored
 
-PROFILES = (
-    COSINE,
+NAMED = (COSINE, CONTEST, REVIEW)
+STAGES = (
+    Profile("cosine"),
     Profile("vouch", (Vouch(),)),
     Profile("expand", (Expand(),)),
     Profile("augment", (Augment(),)),
-    Profile("reciprocal", (Reciprocal(),)),
     Profile("fold", (Fold(),)),
     Profile("spread", (Spread(),)),
+    Profile("fold + spread (`review`)", (Fold(), Spread())),
     Profile("augment + vouch", (Augment(), Vouch())),
+    Profile("augment + expand (`contest`)", CONTEST.stages),
+    Profile("vouch + fold + spread", (Vouch(), Fold(), Spread())),
+    Profile("expand + fold + spread", (Expand(), Fold(), Spread())),
+    Profile("augment + fold + spread", (Augment(), Fold(), Spread())),
+    Profile("augment + expand + fold + spread", (*CONTEST.stages, Fold(), Spread())),
+    Profile("reciprocal", (Reciprocal(),)),
     Profile("augment + reciprocal", (Augment(), Reciprocal())),
-    CONTEST,
-    REVIEW,
 )
-PARTS = ("stages", "bridges", "individuals", "together", "marks")
-BRIDGED = (Profile("direct", ()), Profile("bridged", (Bridge(),)))
+KINDS = (("map20", ANY), ("top20", ANY), ("map20", OTHER), ("top20", OTHER))
+# A list that shows each encounter once reaches most of a gallery with fewer: there it says little of the ranking.
+LARGE = 100
+# Rankings of animals and local features are held against the first scenarios alone: those of top views.
+FEW = 3
+PARTS = ("stages", "bridges", "chosen", "individuals", "learned", "together", "marks")
 
 
 def main() -> None:
@@ -58,75 +75,110 @@ def main() -> None:
     arguments.add_argument("scenarios", type=Path)
     arguments.add_argument("--only", nargs="*", default=[], help="scenarios by id; all by default")
     arguments.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS, help="tables; all by default")
-    arguments.add_argument("--profiles", nargs="*", default=[], help="rows of the first table; all by default")
+    arguments.add_argument("--most", type=int, default=200, help="queries of a scenario that settings are chosen on")
+    arguments.add_argument("--cache", type=Path, help="folder for what was measured")
+    arguments.add_argument("--write", type=Path, help="a document with marks for the tables")
     given = arguments.parse_args()
     services = bootstrap(read_settings(data=given.data))
     services.reindex.catch_up()
     pack = CsvScenarios().read(given.scenarios)
     scenarios = [one for one in pack.scenarios if not given.only or one.scenario_id in given.only]
     match = services.match
-    snapshot = current_snapshot(match.index, match.embedder)
+    current = current_snapshot(match.index, match.embedder)
+    snapshot = FaissFrozen().snapshot(Frozen.of(current, current.gallery.annotation))
     names = {query.image_id for s in scenarios for query in s.queries} | {n for s in scenarios for n in s.gallery}
     stored = Stored(snapshot, match.embedder.ensemble, match.catalogue.annotation_ids(names))
-    print(f"Ensemble {stored.ensemble.name} {stored.ensemble.version}, {len(snapshot.gallery)} annotations.\n")
+    made = f"{stored.ensemble.name} {stored.ensemble.version}, {len(snapshot.gallery)} annotations"
+    page = Page(given.write, f"{made}; benchmarks/ranking.py")
+    print(made, flush=True)
+    asked = Questions(stored, pack, scenarios, given.cache)
+    across = replace(asked, scenarios=[one for one in scenarios if _across(stored, one)])
     if "stages" in given.parts:
-        _stages(stored, pack, scenarios, [p for p in PROFILES if not given.profiles or p.name in given.profiles])
+        stages(page, asked)
     if "bridges" in given.parts:
-        _bridges(stored, pack, scenarios)
+        bridges(page, across)
+    if "chosen" in given.parts:
+        some, others = (
+            replace(one, scenarios=[_drawn(scenario, given.most) for scenario in one.scenarios])
+            for one in (asked, across)
+        )
+        page.put("chosen", chosen(some, others))
     if "individuals" in given.parts:
-        by_individual(stored, scenarios)
+        page.put("individuals", by_individual(stored, scenarios[:FEW]))
+    if "learned" in given.parts:
+        page.put("learned", learned(stored, scenarios[:FEW]))
     if "together" in given.parts:
-        together(stored, scenarios)
+        page.put("together", together(stored, scenarios))
     if "marks" in given.parts:
-        marks(stored, scenarios, match)
+        page.put("marks", marks(stored, scenarios[:FEW], match))
 
 
-def _stages(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario], profiles: Sequence[Profile]) -> None:
-    numbers = [scenario.scenario_id.removeprefix("scenario") for scenario in scenarios]
-    tables: dict[str, list[str]] = {"mAP@20": [], "in 20": [], "other mAP@20": [], "other in 20": []}
-    for profile in profiles:
-        started, rows = time.perf_counter(), []
-        for scenario in scenarios:
-            rows += list(stored.predictions(scenario, profile))
-        cost = (time.perf_counter() - started) / sum(len(scenario.queries) for scenario in scenarios) * 1e3
-        for title, truth in (("", pack.truth), ("other ", pack.other_encounter or {})):
-            scores = [*(_scores([scenario], rows, truth) for scenario in scenarios), _scores(scenarios, rows, truth)]
-            for kind, column in zip(("mAP@20", "in 20"), zip(*scores, strict=True), strict=True):
-                cells = " | ".join(f"{figure:.3f}" for figure in column)
-                tables[title + kind].append(f"| {profile.name} | {cells} | {cost:.1f} |")
-    for title, lines in tables.items():
-        print(f"**{title}**\n\n| stages | {' | '.join(numbers)} | pooled | ms a query |")
-        print("|---" * (len(numbers) + 3) + "|")
-        print("\n".join(lines) + "\n")
+def stages(page: Page, asked: Questions) -> None:
+    """Every stage alone and together: pooled, in large galleries alone, and by scenario under both truths."""
+    found = {profile.name: asked(profile) for profile in STAGES}
+    sizes = [_encounters(asked.stored, scenario) for scenario in asked.scenarios]
+    large = np.flatnonzero(np.array(sizes) >= LARGE)
+    titles = ("stages", "mAP@20", "in 20", "other: mAP@20", "other: in 20", "ms a query")
+    page.put("stages", table(titles, [(name, *_pooled(one), f"{one.cost:.1f}") for name, one in found.items()]))
+    rows = [(name, *_pooled(one, large)) for name, one in found.items()]
+    page.put("large", table(titles[:-1], rows))
+    numbers = [scenario.scenario_id.removeprefix("scenario") for scenario in asked.scenarios]
+    for (figure, truth), title in zip(KINDS, titles[1:], strict=False):
+        rows = []
+        for name, one in found.items():
+            means = [one.mean(figure, truth, one.scenario == number) for number in range(len(numbers))]
+            rows.append((name, *means, one.mean(figure, truth)))
+        if figure == "top20":
+            rows.append(("encounters in the gallery", *sizes, ""))
+        name = f"{'other ' * truth}{figure}"
+        page.put(name, table((title, *numbers, "pooled"), rows))
 
 
-def _scores(scenarios: Sequence[Scenario], rows: Sequence[Prediction], truth: Truth) -> tuple[float, float]:
-    """mAP@20 and the share with a right answer in 20, over the queries with a match; NaN where there is none."""
-    gathered = by_query(rows)
-    found = [outcome for scenario in scenarios for outcome in outcomes(scenario, gathered, truth, {})]
-    columns = np.reshape([figures(one.right) for one in found if one.right], (-1, len(FIGURES)))
-    means = columns.mean(axis=0) if len(columns) else np.full(len(FIGURES), np.nan)
-    return float(means[FIGURES.index("map20")]), float(means[FIGURES.index("top20")])
+def _pooled(found: Measured, scenarios: Sequence[int] | np.ndarray | None = None) -> list[float]:
+    rows = None if scenarios is None else np.isin(found.scenario, scenarios)
+    return [found.mean(figure, truth, rows) for figure, truth in KINDS]
 
 
-def _bridges(stored: Stored, pack: ScenarioPack, scenarios: Sequence[Scenario]) -> None:
-    print("| bridges | scenario | mAP@20 | in 20 |\n|---|---|---|---|")
-    views = stored.snapshot.gallery.viewpoint
-    for scenario in scenarios:
-        sides = [
-            views[stored.snapshot.gallery.rows_of(np.array([stored.ids[n] for n in names]))]
-            for names in ([query.image_id for query in scenario.queries], scenario.gallery)
-        ]
-        if np.isin(*sides).any():
-            continue
-        for title, profile, kept in (
-            ("none", BRIDGED[0], ""),
-            ("in the scenario's gallery", BRIDGED[1], ""),
-            ("catalogue, other encounters", BRIDGED[1], "other"),
-            ("catalogue", BRIDGED[1], "any"),
-        ):
-            precision, share = _scores([scenario], list(stored.predictions(scenario, profile, kept)), pack.truth)
-            print(f"| {title} | {scenario.scenario_id} | {precision:.3f} | {share:.3f} |")
+def bridges(page: Page, across: Questions) -> None:
+    """Scenarios that ask for another view, before and after bridging, with each threshold."""
+    kinds = ("scenario", "none", "in the scenario's gallery", "catalogue, other encounters", "catalogue")
+    bridged, rows = Profile("", (Bridge(),)), []
+    for number, scenario in enumerate(across.scenarios):
+        found = [across(COSINE), across(bridged), across(bridged, "other"), across(bridged, "any")]
+        for figure, title in (("map20", "mAP@20"), ("top20", "in 20")):
+            means = [one.mean(figure, ANY, one.scenario == number) for one in found]
+            rows.append((f"{scenario.scenario_id}, {title}", *means))
+    page.put("bridges", table(kinds, rows))
+    titles = [f"{one.scenario_id.removeprefix('scenario')}, {kept}" for one in across.scenarios for kept in kinds[3:]]
+    rows = []
+    for threshold in (0.3, 0.4, 0.5, 0.6, 0.7):
+        profile = Profile("", (Bridge(threshold=threshold),))
+        found = [across(profile, kept) for kept in ("other", "any")]
+        means = [one.mean("map20", ANY, one.scenario == n) for n in range(len(across.scenarios)) for one in found]
+        rows.append((str(threshold), *means))
+    page.put("thresholds", table(("mAP@20 by threshold", *titles), rows))
+
+
+def _across(stored: Stored, scenario: Scenario) -> bool:
+    """Whether no photograph of the gallery has the view of a query."""
+    columns = stored.snapshot.gallery
+    sides = [
+        columns.viewpoint[columns.rows_of(np.array([stored.ids[name] for name in names]))]
+        for names in ([query.image_id for query in scenario.queries], scenario.gallery)
+    ]
+    return not np.isin(*sides).any()
+
+
+def _encounters(stored: Stored, scenario: Scenario) -> int:
+    columns = stored.snapshot.gallery
+    rows = columns.rows_of(np.array([stored.ids[name] for name in scenario.gallery]))
+    return len(np.unique(np.stack([columns.individual[rows], columns.encounter[rows]]), axis=1).T)
+
+
+def _drawn(scenario: Scenario, most: int) -> Scenario:
+    """A scenario with at most so many of its queries, always the same."""
+    order = np.random.default_rng(1).permutation(len(scenario.queries))[:most]
+    return replace(scenario, queries=tuple(scenario.queries[n] for n in np.sort(order)))
 
 
 if __name__ == "__main__":
