@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,43 @@ class Reserve:
         reserve = max(_LEAST_RESERVE, disk.f_blocks * disk.f_frsize // _SHARE) if self.size is None else self.size
         if disk.f_bavail * disk.f_frsize - size < reserve:
             raise StorageFull(f"the disk is full up to its reserve of {reserve} bytes, which imports leave free")
+
+
+class Coming:
+    """What comes in at once onto one disk, counted together: space that was promised and is not written to yet."""
+
+    def __init__(self, reserve: Reserve) -> None:
+        self._reserve = reserve
+        self._lock = threading.Lock()
+        self._promised = 0
+
+    def require(self) -> None:
+        """Raise StorageFull when what was promised would eat into the reserve, OSError when the disk is away."""
+        with self._lock:
+            self._reserve.require(self._promised)
+
+    @contextmanager
+    def promised(self, size: int) -> Iterator[Callable[[int], None]]:
+        """Promise room for ``size`` bytes within the block, which tells how many more of them were written.
+
+        Raises StorageFull, OSError.
+        """
+        with self._lock:
+            self._reserve.require(self._promised + size)
+            self._promised += size
+        left = size
+
+        def written(count: int) -> None:
+            nonlocal left
+            count = min(count, left)
+            left -= count
+            with self._lock:
+                self._promised -= count
+
+        try:
+            yield written
+        finally:
+            written(left)
 
 
 def is_full(error: OSError) -> bool:

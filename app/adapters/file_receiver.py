@@ -6,10 +6,10 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
-from app.disk import Reserve, disk_errors, sync_folder
+from app.disk import Coming, disk_errors, sync_folder
 from app.domain.errors import BadDigest, TooLarge, Unavailable
 from app.domain.uploads import Received
 from app.failpoints import reach
@@ -19,7 +19,11 @@ _BETWEEN_LOOKS = 16_000_000  # bytes between two looks at how full the disk is
 
 
 class FileReceiver:
-    """The Receiver port; ``keep`` records what has been received, on disk before it returns."""
+    """The Receiver port; ``keep`` records what has been received, on disk before it returns.
+
+    ``announced`` bytes are claimed of the disk (``coming``) and, by ``claim``, of the session; so is what comes beyond
+    them. ``claim`` raises TooLarge, and takes a claim back when it is told of less than nothing.
+    """
 
     def __init__(
         self,
@@ -27,28 +31,35 @@ class FileReceiver:
         path: str,
         *,
         expected: str | None,
+        announced: int,
         most: int,
-        reserve: Reserve,
+        coming: Coming,
+        claim: Callable[[int], None],
         keep: Callable[[Received], None],
     ) -> None:
         self._folder, self._path, self._expected, self._most = folder, path, expected, most
-        self._reserve, self._keep = reserve, keep
-        self._hash, self._size, self._looked = hashlib.sha256(), 0, 0
+        self._coming, self._claim, self._keep = coming, claim, keep
+        self._hash, self._size, self._looked, self._claimed = hashlib.sha256(), 0, 0, 0
         self._partial = folder / f"{uuid.uuid4().hex}{PARTIAL}"
-        with translated():
-            self._reserve.require(0)
+        with translated(), ExitStack() as claims:
+            claims.callback(self._give_back)
+            self._claim_up_to(announced)
+            self._written = claims.enter_context(coming.promised(announced))
             self._file = self._partial.open("xb")
+            self._claims = claims.pop_all()
 
     def write(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._most:
             raise TooLarge(f"the file has more than {self._most} bytes")
+        self._claim_up_to(self._size)
         self._hash.update(piece)
         with translated():
             if self._size - self._looked > _BETWEEN_LOOKS:
-                self._reserve.require(0)
+                self._coming.require()
                 self._looked = self._size
             self._file.write(piece)
+            self._written(len(piece))
 
     def finish(self) -> Received:
         digest = self._hash.hexdigest()
@@ -66,13 +77,23 @@ class FileReceiver:
             sync_folder(self._folder)
         received = Received(self._path, digest, self._size)
         self._keep(received)
+        self._claims.close()
         return received
 
     def abort(self) -> None:
+        self._claims.close()
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
             self._partial.unlink(missing_ok=True)
+
+    def _claim_up_to(self, size: int) -> None:
+        if size > self._claimed:
+            self._claim(size - self._claimed)
+            self._claimed = size
+
+    def _give_back(self) -> None:
+        self._claim(-self._claimed)
 
 
 def translated() -> AbstractContextManager[None]:

@@ -19,12 +19,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from app.adapters.file_receiver import PARTIAL, FileReceiver, translated
-from app.disk import Reserve, sync_folder
+from app.disk import Coming, Reserve, sync_folder
 from app.domain.catalogue import Sighting
 from app.domain.cells import shown
 from app.domain.errors import BadArchive, BadImage, Fault, TooLarge, UnknownUpload
@@ -63,6 +64,7 @@ class _Log:
         self.entries: dict[str, Received] = {}
         self.size = 0
         self.taken = 0  # bytes on disk: contents that were sent again with others stay there until the session ends
+        self._arriving = 0  # bytes that are announced, or came in, and have no receipt yet
         self._contents: set[str] = set()
         self._lock = threading.Lock()
         with (folder / _LOG).open("rb") as lines:
@@ -75,6 +77,14 @@ class _Log:
     def touched(self) -> float:
         """When something last came in, as a time stamp."""
         return (self.folder / _LOG).stat().st_mtime
+
+    def claim(self, size: int, whole: int) -> None:
+        """Count bytes that are coming in, or no more if below 0; raises TooLarge when ``whole`` cannot hold them."""
+        with self._lock:
+            room = whole - self.taken - self._arriving
+            if size > max(room, 0):
+                raise TooLarge(f"the session has room for {max(room, 0)} bytes more, beside what is coming in now")
+            self._arriving += size
 
     def append(self, received: Received) -> None:
         """Record what was received, on disk before this returns."""
@@ -103,7 +113,7 @@ class FileSessions:
     def __init__(self, folder: Path, limits: SessionLimits | None = None, *, reserve: int | None = 0) -> None:
         self._folder = folder
         self._limits = limits or SessionLimits()
-        self._reserve = Reserve(folder, reserve)
+        self.coming = Coming(Reserve(folder, reserve))
         self._logs: WeakValueDictionary[str, _Log] = WeakValueDictionary()
         self._recent: deque[_Log] = deque(maxlen=_REMEMBERED)
         self._lock = threading.Lock()
@@ -112,18 +122,18 @@ class FileSessions:
 
     def create(self) -> UploadSession:
         upload_id = uuid.uuid4().hex
-        partial = self._folder / f"{upload_id}{PARTIAL}"
+        making = self._folder / f"{upload_id}{PARTIAL}"
         with translated():
-            self._reserve.require(0)
+            self.coming.require()
             if sum(1 for path in self._folder.iterdir() if _ID.fullmatch(path.name)) >= self._limits.sessions:
                 raise TooLarge(f"there are {self._limits.sessions} upload sessions already: commit or remove some")
-            (partial / _FILES).mkdir(parents=True)
-            with (partial / _LOG).open("w", encoding="utf-8") as log:
+            (making / _FILES).mkdir(parents=True)
+            with (making / _LOG).open("w", encoding="utf-8") as log:
                 log.write(json.dumps(datetime.now(UTC).isoformat()) + "\n")
                 log.flush()
                 os.fsync(log.fileno())
-            sync_folder(partial)
-            partial.rename(self._folder / upload_id)
+            sync_folder(making)
+            making.rename(self._folder / upload_id)
             sync_folder(self._folder)
         return self.session(upload_id)
 
@@ -151,8 +161,10 @@ class FileSessions:
             log.folder / _FILES,
             unicodedata.normalize("NFC", path),
             expected=expected,
-            most=min(most, room),
-            reserve=self._reserve,
+            announced=size or 0,
+            most=most,
+            coming=self.coming,
+            claim=partial(log.claim, whole=self._limits.whole),
             keep=log.append,
         )
 

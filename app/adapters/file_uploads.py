@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Collection
 from contextlib import AbstractContextManager, suppress
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.adapters.file_sessions import FileSessions
-from app.disk import Reserve, disk_errors, sync_folder
+from app.disk import Coming, Reserve, disk_errors, sync_folder
 from app.domain.errors import Unavailable, UnknownUpload
 from app.failpoints import reach
 
 _PREFIX = "upload:"
+_PIECE = 1 << 20
 _ENDINGS = (".zip", ".zip.partial")
 
 
@@ -25,7 +25,8 @@ class FileUploads:
     def __init__(self, folder: Path, sessions: FileSessions | None = None, *, reserve: int | None = 0) -> None:
         self._folder = folder
         self._sessions = sessions
-        self._reserve = Reserve(folder, reserve)
+        # Sessions lie on the same disk: what comes in by either way counts together.
+        self._coming = sessions.coming if sessions else Coming(Reserve(folder, reserve))
         with _translated():
             folder.mkdir(parents=True, exist_ok=True)
             # What is here now is of an earlier run: only that is ever swept, never an upload that is just coming in.
@@ -35,11 +36,13 @@ class FileUploads:
         name = f"{uuid.uuid4().hex}.zip"
         partial = self._folder / f"{name}.partial"
         with _translated():
-            self._reserve.require(archive.seek(0, os.SEEK_END))
+            size = archive.seek(0, os.SEEK_END)
             archive.seek(0)
             try:
-                with partial.open("xb") as file:
-                    shutil.copyfileobj(archive, file, 1 << 20)
+                with self._coming.promised(size) as written, partial.open("xb") as file:
+                    while piece := archive.read(_PIECE):
+                        file.write(piece)
+                        written(len(piece))
                     file.flush()
                     os.fsync(file.fileno())
                 reach("upload.written")

@@ -49,10 +49,11 @@ class Planning:
     memory: Callable[[], AbstractContextManager[Memory]]
     _trials: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(TRIALS))
 
-    def plan(self, source: str, wanted: SheetFormat | None = None) -> Plan:
+    def plan(self, source: str, wanted: SheetFormat | None = None, progress: Progress | None = None) -> Plan:
         """Check every row of a sheet against its form, the other rows and the catalogue; no photograph is opened.
 
         Raises BadRows with the first 1,000 faults and their number, BadArchive or NotAllowed; nothing is written.
+        ``progress`` is told of rows and 0, as their number is not known yet; what it raises ends the check.
         """
         sheet = self.sheets.open(source)
         layout = sheet.layout(wanted)
@@ -65,6 +66,7 @@ class Planning:
                 faults.extend(self._conflicts(sound, layout, memory))
                 viewpoints.update(said.viewpoint for said in sound)
                 seal.add(sound)
+                (progress or _quiet)(viewpoints.total(), 0)
             faults.raise_any()
             return Plan(
                 source=source,
@@ -80,7 +82,7 @@ class Planning:
         """Open every photograph of a plan and say what an import of it would do with each row; nothing is written.
 
         Raises what ``begin`` and the import would raise: SpaceMismatch, ModelUnavailable, BadArchive; and Overloaded
-        while two others are at it: each decodes as much as an import does.
+        while two others are at it: each decodes as much as an import does. What ``progress`` raises ends it.
         """
         if not self._trials.acquire(blocking=False):
             raise Overloaded(f"{TRIALS} dry runs are under way already; try again when one of them is through")
@@ -96,7 +98,8 @@ class Planning:
         with self.memory() as memory:
             for batch in _batches(self._recorded(plan), OPENED):
                 opened: list[tuple[Sighting, str]] = []
-                for said in batch:
+                for through, said in enumerate(batch, counts.total()):
+                    progress(through, plan.rows)
                     try:
                         opened.append((said, open_photograph(sheet, self.images, said).sha256))
                     except (BadImage, TooLarge) as error:
@@ -105,7 +108,7 @@ class Planning:
                     refused.append((said.line, said.source_id, reason))
                 counts[RowState.REFUSED] += len(batch) - len(opened)
                 refused = sorted(refused)[:_SHOWN]
-                progress(counts.total(), plan.rows)
+            progress(counts.total(), plan.rows)
         return Trial(counts[RowState.STORED], counts[RowState.UNCHANGED], counts[RowState.REFUSED], tuple(refused))
 
     def begin(self, plan: Plan, request: RequestKey | None = None) -> int:

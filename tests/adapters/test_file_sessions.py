@@ -1,6 +1,7 @@
 """Upload sessions on disk: durable receipts, whatever cuts them short."""
 
 import hashlib
+import io
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from app.adapters import file_receiver
 from app.adapters.file_sessions import FileSessions, SessionLimits
 from app.adapters.file_uploads import FileUploads
+from app.disk import Reserve
 from app.domain.catalogue import Sighting
 from app.domain.errors import BadArchive, BadDigest, BadImage, StorageFull, TooLarge, Unavailable, UnknownUpload
 from app.domain.uploads import SHEET_PATH, Received
@@ -154,10 +156,50 @@ def test_the_reserve_of_the_disk_is_left(tmp_path, monkeypatch):
     with pytest.raises(StorageFull):
         full.receive(upload_id, "b.jpg")
     monkeypatch.setattr(file_receiver, "_BETWEEN_LOOKS", 2)
-    monkeypatch.setattr(begun, "_reserve", full._reserve)
+    monkeypatch.setattr(begun, "_coming", full.coming)
     with pytest.raises(StorageFull):
         begun.write(b"bytes")
     begun.abort()
+
+
+def test_what_comes_in_at_once_counts_together(tmp_path):
+    """Announced or counted, parallel files share the room of their session; what is given up gives it back."""
+    sessions = FileSessions(tmp_path / "sessions", SessionLimits(whole=9))
+    upload_id = sessions.create().upload_id
+    first = sessions.receive(upload_id, "a.jpg", None, 5)
+    with pytest.raises(TooLarge, match="room for 4 bytes more"):
+        sessions.receive(upload_id, "b.jpg", None, 5)
+    second = sessions.receive(upload_id, "b.jpg")
+    second.write(b"1234")
+    with pytest.raises(TooLarge, match="room for 0"):
+        second.write(b"5")
+    for _ in range(2):
+        second.abort()
+    first.write(b"12345")
+    first.finish()
+    first.abort()
+    send(sessions, upload_id, "c.jpg", b"1234")
+    assert sessions.session(upload_id).size == 9
+
+
+def test_room_on_the_disk_is_promised_once(tmp_path, monkeypatch):
+    """Photographs and archives that come in at once count together until they are written, and no longer."""
+    sessions = FileSessions(tmp_path / "sessions")
+    uploads = FileUploads(tmp_path / "uploads", sessions)
+    upload_id, asked = sessions.create().upload_id, []
+    monkeypatch.setattr(Reserve, "require", lambda _, size: asked.append(size))
+    first = sessions.receive(upload_id, "a.jpg", None, 6)
+    second = sessions.receive(upload_id, "b.jpg", None, 10)
+    uploads.store(io.BytesIO(b"archive"))
+    assert asked == [6, 16, 23]
+    first.write(b"1234")
+    second.abort()
+    uploads.store(io.BytesIO(b"archive"))
+    assert asked[3:] == [9]
+    first.write(b"5678")  # more than it announced
+    first.finish()
+    sessions.create()
+    assert asked[4:] == [0]
 
 
 def test_many_photographs_at_once(sessions, tmp_path):

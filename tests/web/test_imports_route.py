@@ -2,9 +2,15 @@
 
 import errno
 
+import anyio
 import pytest
+from fastapi import Request
+from starlette.testclient import TestClient
 
+from app.config import Settings
 from app.domain.errors import BadArchive, Fault, NotAllowed, StorageFull
+from app.main import create_app
+from app.services.plan import TRIALS
 from tests.fakes import FakeSheet, photo, sighting
 
 ARCHIVE = b"PK of two rows"
@@ -92,6 +98,50 @@ def test_refused_rows_are_listed_with_their_reason(client, archive):
     assert (report["state"], report["progress"]) == ("done", 1)
     assert [(row["row"], row["source_id"]) for row in report["refused"]] == [(40, "new40")]
     assert report["refused"][0]["reason"]
+
+
+@pytest.mark.parametrize(("stays", "opened"), [(0, 0), (2, 1)])
+def test_a_dry_run_ends_when_nobody_waits_for_it(world, archive, monkeypatch, stays, opened):
+    """At the next photograph; what it was given is forgotten, and its place is free for another one."""
+    asked, seen, read = [], [], archive.read
+
+    async def gone(_):
+        asked.append(1)
+        return len(asked) > stays
+
+    monkeypatch.setattr(Request, "is_disconnected", gone)
+    monkeypatch.setattr(archive, "read", lambda path: seen.append(path) or read(path), raising=False)
+    services = world.services
+    with TestClient(create_app(services, Settings(_env_file=None))) as client:
+        assert post(client, dry_run="true").json()["detail"] == "the client went away before its answer was there"
+    assert len(seen) == opened
+    assert not [name for name in world.opened if name.startswith("upload:")]
+    assert services.planning._trials._value == TRIALS
+
+
+def test_a_line_that_breaks_ends_a_dry_run(world, archive, monkeypatch):
+    """As the server tells of it, through every layer in between: no photograph is opened any more."""
+    world.opened["folder:summer"], seen = archive, []
+    monkeypatch.setattr(archive, "read", seen.append, raising=False)
+    form = b"folder=summer&dry_run=true"
+    told = iter([{"type": "http.request", "body": form, "more_body": False}])
+    headers = {"content-type": "application/x-www-form-urlencoded", "content-length": str(len(form)), "host": "here"}
+    scope = {"type": "http", "method": "POST", "path": "/imports", "raw_path": b"/imports", "query_string": b""}
+    scope |= {
+        "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+        "http_version": "1.1",
+        "scheme": "http",
+    }
+    statuses = []
+
+    async def receive():
+        return next(told, {"type": "http.disconnect"})
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    anyio.run(create_app(world.services, Settings(_env_file=None)), scope | {"server": ("here", 80)}, receive, send)
+    assert (statuses[0], seen) == (422, [])
 
 
 def test_a_dry_run_tells_which_rows_will_be_refused(client, archive):

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from app.domain import errors
 from app.services.bundle import Services
 from app.web import shapes
+from app.web.caller import TheCaller
 from app.web.door import Door, TheDoor, TheServices
 from app.web.forms import LARGEST_ID, ImportForm, no_repeats
 from app.web.idempotency import IdempotencyKey, import_request
@@ -46,6 +47,7 @@ router = APIRouter(tags=["imports"])
 def begin_import(
     form: Annotated[ImportForm, Form(media_type="multipart/form-data")],
     door: TheDoor,
+    caller: TheCaller,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> ImportAnswer | Response:
@@ -63,8 +65,8 @@ def begin_import(
     planning = door.services.planning
     if form.dry_run:
         with _kept(source, door.services, always=False):
-            plan = planning.plan(source, form.format)
-            answer = shapes.plan_answer(plan, planning.try_out(plan))
+            plan = planning.plan(source, form.format, caller.stays)
+            answer = shapes.plan_answer(plan, planning.try_out(plan, caller.stays))
         return JSONResponse(answer.model_dump(mode="json"))
     with _kept(source, door.services, always=True):
         import_id = planning.begin(planning.plan(source, form.format), request)

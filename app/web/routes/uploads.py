@@ -17,6 +17,7 @@ from app.domain.uploads import Received, UploadSession, expected_digest
 from app.services.bundle import Services
 from app.services.upload import source_of
 from app.web import shapes
+from app.web.caller import TheCaller
 from app.web.door import Door, TheDoor, TheServices
 from app.web.forms import CommitForm
 from app.web.problems import declare
@@ -123,7 +124,7 @@ async def put_sheet(
     },
 )
 def commit_upload(
-    upload_id: UploadId, form: Annotated[CommitForm, Form()], door: TheDoor, response: Response
+    upload_id: UploadId, form: Annotated[CommitForm, Form()], door: TheDoor, caller: TheCaller, response: Response
 ) -> ImportAnswer | Response:
     """As `POST /imports`; a session with faults stays open and can be mended. Again, it answers the same import.
 
@@ -132,9 +133,10 @@ def commit_upload(
     services = door.services
     request, begun = services.upload.request(upload_id), services.upload.begun(upload_id)
     if request or begun is None:
-        plan = services.planning.plan(source_of(upload_id), form.format)
+        progress = caller.stays if form.dry_run else None
+        plan = services.planning.plan(source_of(upload_id), form.format, progress)
         if form.dry_run:
-            answer = shapes.plan_answer(plan, services.planning.try_out(plan))
+            answer = shapes.plan_answer(plan, services.planning.try_out(plan, progress))
             return JSONResponse(answer.model_dump(mode="json"))
         begun = services.planning.begin(plan, request)
     return _accepted(begun, door, response)
