@@ -120,7 +120,8 @@ def _calibrated(answer: Mapping[str, Any]) -> None:
     """What a calibration says of the question as a whole, or that there is none."""
     note = answer["receipt"]["calibration"]
     if note is None:
-        console.print("No calibration fits: `resight calibrate` gives probabilities.", highlight=False, markup=False)
+        reason = answer["receipt"]["no_probabilities"]
+        console.print(f"There are no probabilities: {reason}.", highlight=False, markup=False)
         return
     if answer["probability_new"] is not None:
         new = percent(answer["probability_new"])

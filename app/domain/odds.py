@@ -13,13 +13,18 @@ from app.domain.partition import NOBODY, Gallery, Int64, Mask
 from app.domain.ranking import first_of_each
 from app.domain.trials import SHORTLIST, Float64, Listed, kind_of
 
+OF_SEVERAL = "they are fitted on single photographs, and several together score higher"
+UNFITTED = "no calibration fits this ensemble and the settings of this profile; `resight calibrate` makes one"
+UNSTORED = "this profile reads photographs, and a calibration ranks stored vectors"
+"""Why nothing is said of an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Odds:
     """P(same) of each candidate, in order, and P(none of the animals searched); None where nothing was fitted.
 
     ``error_same`` and ``error_new`` are the expected calibration errors of such statements, ``meter`` the figures
-    that apply to the question.
+    that apply to the question. ``silent`` is the reason where there is no calibration, otherwise empty.
     """
 
     same: tuple[float, ...] | None = None
@@ -28,6 +33,7 @@ class Odds:
     error_same: float | None = None
     error_new: float | None = None
     meter: tuple[Figure, ...] = ()
+    silent: str = ""
 
 
 def odds(
@@ -45,7 +51,7 @@ def odds(
     and of the first candidates does not depend on how many there are, once there are SHORTLIST.
     """
     if calibrated is None:
-        return Odds(new=None if len(found) else 1.0)
+        return Odds(new=None if len(found) else 1.0, silent=UNFITTED)
     kind = kind_of(viewpoint, gallery.viewpoint[searched])
     individuals = gallery.individual[searched]
     named = individuals[individuals != NOBODY]

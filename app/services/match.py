@@ -12,7 +12,7 @@ from app.domain.calibration_record import purpose_of
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble
 from app.domain.marks import verified
-from app.domain.odds import Odds, odds
+from app.domain.odds import OF_SEVERAL, UNSTORED, Odds, odds
 from app.domain.partition import NOBODY, Gallery, Mask, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
@@ -190,14 +190,15 @@ class Match:
         selection: Selection,
         found: Answers,
     ) -> Odds:
-        # Probabilities are fitted on single photographs: several together are more alike to everything that is right.
         if len(query.asked) > 1:
-            return Odds()
+            return Odds(silent=OF_SEVERAL)
         purpose = purpose_of(ensemble.manifest_sha256, request.profile)
         known = (calibration for source in self.calibrations if (calibration := source.newest(purpose)))
         rows, scores = snapshot.gallery.rows_of(found.annotations), ranking.score_of(found.likeness)
         kind = Listed(request.group_by)
-        return odds(next(known, None), kind, query.asked[0].viewpoint, snapshot.gallery, selection.mask, rows, scores)
+        side, searched = query.asked[0].viewpoint, selection.mask
+        said = odds(next(known, None), kind, side, snapshot.gallery, searched, rows, scores)
+        return replace(said, silent=UNSTORED) if said.silent and request.profile.stage(Verify) else said
 
 
 def _completed(request: MatchRequest, gallery: Gallery, searched: Mask, found: Answers) -> Answers:

@@ -149,6 +149,7 @@ class ReceiptAnswer(Answer):
     group_by: GroupBy
     profile: ProfileAnswer
     calibration: CalibrationNote | None = Field(description="Null when none fits this ensemble and profile.")
+    no_probabilities: str | None = Field(description="Why there are no probabilities; null where there are.")
     gallery: int = Field(description="Annotations in the index.")
     searched: int = Field(description="Annotations that the scope left.")
     removed: dict[str, int] = Field(description="Annotations that each filter took away, one filter after the other.")

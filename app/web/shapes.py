@@ -171,6 +171,7 @@ def _receipt(request: MatchRequest, result: MatchResult) -> schemas.ReceiptAnswe
         group_by=receipt.group_by,
         profile=profile_answer(receipt.profile),
         calibration=calibration_note(result.odds),
+        no_probabilities=result.odds.silent or None,
         gallery=receipt.gallery,
         searched=receipt.searched,
         removed=dict(receipt.removed),

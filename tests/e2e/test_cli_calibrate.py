@@ -29,7 +29,7 @@ def met_often(tmp_path):
 def test_a_catalogue_is_calibrated(met_often):
     """The tables name error, bins and encounters; a match then shows probabilities, as does its JSON."""
     before = run("match", "--annotation", _first(met_often))
-    assert "No calibration fits" in before
+    assert "There are no probabilities: no calibration fits" in before
     printed = run("calibrate")
     assert "calibration error" in printed
     assert "same, by individual" in printed

@@ -17,8 +17,9 @@ from app.domain.errors import (
     UnknownAnnotation,
     UnknownIndividual,
 )
+from app.domain.odds import OF_SEVERAL, UNFITTED, UNSTORED
 from app.domain.partition import Scope
-from app.domain.profiles import COSINE
+from app.domain.profiles import COSINE, VERIFIED
 from app.domain.question import GroupBy, MatchRequest
 from app.services.match import MatchResult, QueryFacts
 from tests.fakes import World, photo, sighting, two_spaces
@@ -282,6 +283,17 @@ def test_several_photographs_of_one_side_are_one_query(world):
     ]
     turned = world.services.match(replace(request, photographs=contents[::-1]))
     assert [one.score for one in turned.candidates] == pytest.approx([one.score for one in result.candidates])
+
+
+@pytest.mark.parametrize(
+    ("photographs", "profile", "reason"),
+    [(1, COSINE, UNFITTED), (2, COSINE, OF_SEVERAL), (1, VERIFIED, UNSTORED), (2, VERIFIED, OF_SEVERAL)],
+)
+def test_the_answer_says_why_it_has_no_probabilities(world, photographs, profile, reason):
+    """A question of several photographs, a profile that reads photographs, or no calibration: each has its sentence."""
+    asked = tuple(photo(2, number) for number in range(9, 9 + photographs))
+    said = world.services.match(MatchRequest(photographs=asked, profile=profile)).odds
+    assert (said.same, said.new, said.silent) == (None, None, reason)
 
 
 def test_photographs_of_several_sides_are_ranked_each_and_merged():

@@ -45,6 +45,7 @@ def test_without_a_calibration_nothing_is_likely(world, client):
     answer = ask(client)
     assert {one["probability_same"] for one in answer["candidates"]} == {None}
     assert (answer["probability_new"], answer["receipt"]["calibration"]) == (None, None)
+    assert "`resight calibrate` makes one" in answer["receipt"]["no_probabilities"]
     missing = client.get("/calibrations/current")
     assert (missing.status_code, missing.json()["code"]) == (404, "unknown_calibration")
     assert client.get("/calibrations/current", params={"profile": "none"}).status_code == 422
@@ -58,6 +59,7 @@ def test_a_calibration_speaks_in_every_answer(world, client):
     assert same == sorted(same, reverse=True)
     assert all(0 < one < 1 for one in (*same, answer["probability_new"]))
     note = answer["receipt"]["calibration"]
+    assert answer["receipt"]["no_probabilities"] is None
     assert (note["calibration_id"], note["source"], note["catalogue_version"]) == (made.calibration_id, "catalogue", 1)
     assert 0 <= note["error_same"] <= 1
     assert 0 <= note["error_new"] <= 1
