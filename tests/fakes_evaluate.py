@@ -82,8 +82,9 @@ class FakeRuns:
         path = self.folder(run_id) / name
         return path.read_bytes() if path.exists() else None
 
-    def drop(self, run_id: str, name: str) -> None:
-        (self.folder(run_id) / name).unlink(missing_ok=True)
+    def drop(self, run_id: str, pattern: str) -> None:
+        for path in list(self.folder(run_id).glob(pattern)):
+            path.unlink(missing_ok=True)
 
 
 class _Source:

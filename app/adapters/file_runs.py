@@ -86,9 +86,11 @@ class FileRuns:
         with _translated():
             return path.read_bytes() if path.is_file() else None
 
-    def drop(self, run_id: str, name: str) -> None:
+    def drop(self, run_id: str, pattern: str) -> None:
+        folder = self.folder(run_id)
         with _translated():
-            (self.folder(run_id) / name).unlink(missing_ok=True)
+            for path in list(folder.glob(pattern)):
+                path.unlink(missing_ok=True)
 
 
 def _sync_file(path: Path) -> None:

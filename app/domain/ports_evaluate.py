@@ -40,8 +40,8 @@ class Runs(Protocol):
     def get(self, run_id: str, name: str) -> bytes | None:
         """A document, None when there is none; raises UnknownEvaluation."""
 
-    def drop(self, run_id: str, name: str) -> None:
-        """Forget a document; one that is not there is no fault."""
+    def drop(self, run_id: str, pattern: str) -> None:
+        """Forget the documents whose names match, ``*`` for anything; that there are none is no fault."""
 
 
 class FrozenVectors(Protocol):

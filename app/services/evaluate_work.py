@@ -103,6 +103,8 @@ class EvaluationWork:
         elif done < total:
             self._finish(run_id, pack)
         done = min(done + 1, total)
+        if done == total:
+            _tidy(self, run_id)
         return Step(done, total, finished=done == total, result={"evaluation_id": run_id})
 
     def pack(self, run_id: str) -> ScenarioPack:
@@ -217,9 +219,13 @@ class EvaluationWork:
         self.runs.put(run_id, SCORES, evaluation.to_json(parts.document()))
         self.runs.put(run_id, SUMMARY, evaluation.digest().to_json())
         self.runs.put(run_id, REPORT, self.reports.render(page))
-        for name in (_VECTORS, *map(_rows, range(len(pack.scenarios)))):
-            self.runs.drop(run_id, name)
         self._desk.clear()
+
+
+def _tidy(work: EvaluationWork, run_id: str) -> None:
+    """Forget what only the way to the report needed, and what kills have left; done again after one."""
+    for pattern in (_VECTORS, "rows-*.csv", "*.partial"):
+        work.runs.drop(run_id, pattern)
 
 
 def _current(work: EvaluationWork) -> Snapshot:

@@ -207,6 +207,18 @@ def test_lost_vectors_are_frozen_again(world):
     assert evaluate.run(run_id).scores()[-1].score.map20 == pytest.approx(1)
 
 
+def test_what_a_kill_left_behind_is_forgotten(world):
+    """Between the report and the end of its step: rows, vectors, half a file; the step done again leaves none."""
+    evaluate = world.services.evaluate
+    run_id = evaluate.begin(pack(world), PLAIN)
+    evaluate.run(run_id)
+    whole = {path.name for path in world.runs.folder(run_id).iterdir()}
+    for name in ("rows-0000.csv", "vectors.npz", "report.html.1a2b.partial"):
+        world.runs.put(run_id, name, b"left")
+    assert evaluate.run(run_id).scores()
+    assert {path.name for path in world.runs.folder(run_id).iterdir()} == whole
+
+
 def test_another_ensemble_does_not_finish_what_one_began(world):
     """The pins name the ensemble; half of one and half of the other would be a figure of neither."""
     evaluate = world.services.evaluate
