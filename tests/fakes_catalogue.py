@@ -234,9 +234,10 @@ class FakeCatalogue(FakeAnnals):
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
         with self._lock:
             self.import_report(import_id)
-            if self._imports[import_id].state is ImportState.RUNNING:
-                ended = replace(self._imports[import_id], state=state, reason=reason, finished=datetime.now(UTC))
-                self._imports[import_id] = ended
+            if self._imports[import_id].state is not ImportState.RUNNING:
+                return
+            ended = replace(self._imports[import_id], state=state, reason=reason, finished=datetime.now(UTC))
+            self._imports[import_id] = ended
             if state is ImportState.DONE:
                 self.settle_rows(import_id, RowState.STORED, RowState.INDEXED)
 

@@ -135,7 +135,9 @@ class SqlCatalogue(SqlAnnals):
             return sql_intake.known(connection, sightings)
 
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
-        if state is ImportState.DONE:
+        with self._database.reading() as connection:
+            runs = sql_imports.require(connection, import_id).state == ImportState.RUNNING
+        if runs and state is ImportState.DONE:
             self.settle_rows(import_id, RowState.STORED, RowState.INDEXED)
         with self._database.writing() as connection:
             sql_imports.finish(connection, import_id, state, reason)

@@ -320,6 +320,19 @@ def test_a_failed_import_keeps_its_waiting_rows_and_its_reason(catalogue: Catalo
     assert (report.state, report.reason) == (ImportState.FAILED, "the disk is full")
 
 
+@pytest.mark.parametrize("state", [ImportState.DONE, ImportState.CANCELLED, ImportState.FAILED])
+def test_an_import_that_has_ended_ends_in_no_other_way(catalogue: Catalogue, state: ImportState):
+    """Neither the import nor one of its rows: what came too late finds all as it was."""
+    catalogue.use_spaces([BODY])
+    number = catalogue.begin_import("a folder", [said("one", 2), said("two", 3)])
+    catalogue.add(number, [ready(said("one", 2))], [])
+    catalogue.finish_import(number, state, "first")
+    before = catalogue.import_report(number)
+    for late in (ImportState.DONE, ImportState.CANCELLED, ImportState.FAILED):
+        catalogue.finish_import(number, late, "later")
+        assert catalogue.import_report(number) == before
+
+
 def test_rows_go_to_another_state_in_short_transactions(catalogue: Catalogue, monkeypatch):
     """However many there are: each statement is bounded, and a state without rows is no fault."""
     monkeypatch.setattr("app.adapters.sql_imports._SETTLED", 2)
