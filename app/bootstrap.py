@@ -22,6 +22,7 @@ from app.adapters.file_uploads import FileUploads
 from app.adapters.fsspec_sheets import S3Sheets
 from app.adapters.html_report import HtmlReports
 from app.adapters.json_calibrations import JsonCalibrations
+from app.adapters.npz_arrays import write_arrays
 from app.adapters.onnx_embedder import OnnxEmbedder
 from app.adapters.opencv_local import OpencvLocal
 from app.adapters.path_sources import PathSources
@@ -46,6 +47,7 @@ from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
 from app.services.evaluate_book import Book, Gate
 from app.services.evaluate_work import EvaluationWork
+from app.services.extract import Extract
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.leftovers import Leftovers
@@ -96,6 +98,7 @@ def bootstrap(settings: Settings) -> Services:
         browse=Browse(catalogue, blobs, images),
         curate=Curate(catalogue, catalogue, blobs, images, embedder, index),
         duplicates=Duplicates(catalogue, index, catalogue.rows),
+        extract=Extract(catalogue, embedder, index, write_arrays),
         reindex=reindex,
         calibrate=calibrate,
         health=Health(catalogue, embedder, index, blobs),

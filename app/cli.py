@@ -20,6 +20,7 @@ from app.cli_curate import annotation_app, duplicates
 from app.cli_evaluate import PROFILE, contest, evaluate, scenarios_app
 from app.cli_jobs import jobs_app, worker
 from app.cli_options import JSON_WANTED, Data, Json, open_services
+from app.cli_vectors import vectors
 from app.config import read_settings, settings_page
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import ResightError
@@ -82,6 +83,7 @@ app.add_typer(jobs_app)
 app.add_typer(annotation_app)
 app.command()(duplicates)
 app.command()(worker)
+app.command()(vectors)
 app.add_typer(cli_store.app)
 
 

@@ -178,17 +178,29 @@ def export(  # noqa: PLR0913 - each is an option of the command line
 
 @app.command()
 def adapt(
-    data: Data,
     ensemble: Annotated[Path, typer.Option(help="The released ensemble to adapt.")],
     out: Out,
+    vectors: Annotated[
+        Path | None, typer.Option(help="What `resight vectors` wrote of the service's catalogue: nothing is embedded.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "--catalogue", help="Or a folder in the contest's format, which is embedded."),
+    ] = None,
     name: Annotated[str, typer.Option(help="The new release's name.")] = "adapted",
     cache: Cache = _CACHE,
 ) -> None:
-    """Fit a linear head on each member of an ensemble, on vectors kept from the last time where there are any."""
-    with _faults(), _bar("embedding") as tick:
-        from models.workshop import release_adapted
+    """Fit a linear head on each member of an ensemble: in seconds, on vectors that the service has stored."""
+    with _faults():
+        from models.workshop import release_adapted, release_from_stored
 
-        adapted = release_adapted(data, ensemble, out, name, cache, tick)
+        if (vectors is None) == (data is None):
+            raise InvalidInput("give --vectors or --data: either what the service has stored, or a folder to embed")
+        if vectors is not None:
+            adapted = release_from_stored(vectors, ensemble, out, name)
+        elif data is not None:
+            with _bar("embedding") as tick:
+                adapted = release_adapted(data, ensemble, out, name, cache, tick)
     typer.echo(f"{adapted.name} with {len(adapted.members)} members is in {out}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,12 +75,20 @@ def read_photographs(folder: Path) -> Photographs:
     part_of = {row.get("image_id"): row.get("part") or "" for row in csv.DictReader(folds.splitlines())}
     if part_of and (strays := [one.source_id for one in sightings if one.source_id not in part_of]):
         raise InvalidInput(f"folds.csv names no part for {strays[0]!r} ({len(strays)} such)")
+    return as_photographs(folder, sightings, part_of)
+
+
+def as_photographs(
+    folder: Path, sightings: Sequence[Sighting], part_of: Mapping[str | None, str] | None = None
+) -> Photographs:
+    """Sightings as rows; one that ``part_of`` has no part for, by its name, may be trained on."""
+    parts = part_of or {}
     return Photographs(
         folder=folder,
         sightings=tuple(sightings),
         individuals=_numbered([one.individual or "" for one in sightings]),
         encounters=_numbered([one.encounter or f"alone {one.source_id}" for one in sightings]),
-        parts=np.array([part_of.get(one.source_id, "train") for one in sightings]),
+        parts=np.array([parts.get(one.source_id, "train") for one in sightings]),
     )
 
 

@@ -17,6 +17,7 @@ from app.domain.errors import InvalidInput
 from models import curves
 from models.augment import Augment
 from models.checkpoint import BEST, LAST, Position, Session, save_half
+from models.classes import Classes
 from models.dataset import Int64, Photographs, Pixels, prepared, training_rows
 from models.embedding import embed, normalised, unit
 from models.losses import Objective
@@ -76,12 +77,10 @@ class Trainer:
         refuse_leaks(pack, photographs, rows)
         random = np.random.default_rng(recipe.seed)
         self._sampler = Sampler(photographs, rows, recipe.sampler, recipe.schedule.batch, random)
-        self._labels, counts = _labels(photographs.individuals, self._sampler.rows)
+        self._classes = Classes(photographs.individuals, self._sampler.rows, recipe)
         net = make_net(recipe.net, pretrained=bounds.pretrained)
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._another = recipe.augment.mirror == "another"
-        objective = Objective(np.tile(counts, 1 + self._another), net.dimension, recipe.loss).to(self._device)
-        self._individuals = len(counts)
+        objective = Objective(self._classes.counts, net.dimension, recipe.loss).to(self._device)
         generator = torch.Generator().manual_seed(recipe.seed)
         optimiser, average = Optimiser(net, objective, recipe.optimiser), Average(net, recipe.optimiser.average)
         self._session = Session(net, objective, optimiser, average, generator, random, Position())
@@ -166,26 +165,15 @@ class Trainer:
         self._stage = self._recipe.input.stage_at(progress)
         shape = self._recipe.input.preprocessing(self._stage)
         pixels = torch.from_numpy(np.ascontiguousarray(self._larger[self._stage][rows]))
-        mirrored = self._mirrored(len(rows)) if self._another else None
+        labels, mirrored = self._classes.draw(rows, session.generator)
         pictures = self._augment(pixels, shape.height, shape.width, mirrored).permute(0, 2, 3, 1) * 255.0
         images = normalised(pictures, shape).to(self._device)
-        labels = torch.from_numpy(self._labels[rows])
-        if mirrored is not None:
-            labels = labels + self._individuals * mirrored
-        labels = labels.to(self._device)
         with _quick(self._device):
             embeddings = session.net(images)
-        loss, parts = session.objective(embeddings.float(), labels, progress, session.generator)
+        loss, parts = session.objective(embeddings.float(), labels.to(self._device), progress, session.generator)
         norm = session.optimiser.step(loss, progress)
         session.average.update(session.net)
         return {"loss": float(loss.detach()), "gradient": norm, **parts}
-
-    def _mirrored(self, count: int) -> Tensor:
-        """Which pictures (n,) of a batch are mirrored: an anchor and its partner, or neither, as one individual."""
-        pairs = self._recipe.sampler.kind != "shuffled"
-        drawn = torch.rand(count // 2 if pairs else count, generator=self._session.generator)
-        chosen = drawn < self._recipe.augment.flip
-        return torch.cat([chosen, chosen]) if pairs else chosen
 
     def _due(self) -> bool:
         if not self._pack.scenarios:
@@ -264,11 +252,3 @@ def _quick(device: torch.device) -> AbstractContextManager[object]:
     """Bfloat16 arithmetic on a GPU, and on a CPU that has it."""
     able = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public question
     return torch.autocast(device.type, torch.bfloat16, enabled=able)
-
-
-def _labels(individuals: Int64, rows: Int64) -> tuple[Int64, Int64]:
-    """Class numbers by row (-1 outside the training rows), and the photographs of each class."""
-    known, counts = np.unique(individuals[rows], return_counts=True)
-    labels = np.full(len(individuals), -1, dtype=np.int64)
-    labels[rows] = np.searchsorted(known, individuals[rows])
-    return labels, counts.astype(np.int64)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import Ensemble, Float32, Member, Mirror, parse_manifest
+from app.domain.ensemble import Ensemble, Float32, Member, Mirror, Space, parse_manifest
 from app.domain.errors import InvalidInput
 from models import curves
 from models.adapt import fit_head
@@ -36,13 +36,16 @@ from models.recipe import FoldRecipe, Recipe
 from models.release import MANIFEST, Part, SpacePlan, Title, scores, write_release
 from models.scoring import Pack, Row, table
 from models.ship import CHECKED, ExportPlan, at_size, joined, member_vectors, read_run, sample, trained_member
+from models.stored import photographs_of, read_table, views_of
 from models.to_onnx import append_linear
-from models.validation import pack_over, refuse_leaks
+from models.validation import leave_one_out, pack_over, refuse_leaks
 
 _EVERYTHING = tuple(Viewpoint)
 _CALIBRATION = 160
 _THREADS = 2
 Told = Mapping[str, str]
+# Unit vectors (n, 2, d) of photographs and their mirrors by a member of a space.
+Look = Callable[[Space, Member], Float32]
 
 
 def release_pretrained(
@@ -127,18 +130,57 @@ def release_adapted(
 
     Raises InvalidInput when the ensemble cannot be read, or too few individuals are known.
     """
-    photographs = read_photographs(catalogue)
-    try:
-        ensemble = parse_manifest((source / MANIFEST).read_bytes())
-    except OSError as error:
-        raise InvalidInput(f"the ensemble cannot be read: {error}") from error
+    photographs, ensemble = read_photographs(catalogue), _ensemble(source)
     pack = pack_over(photographs, kept_back(photographs, FoldRecipe()))
     refuse_leaks(pack, photographs, training_rows(photographs, FoldRecipe(), _EVERYTHING))
+
+    def look(_space: Space, member: Member) -> Float32:
+        shape, content = member.preprocessing, _content(member, source)
+
+        def anew() -> Float32:
+            return embed_views(onnx_model(content), prepared(photographs, shape, cache), shape, progress=progress)
+
+        return stored(cache / f"views-{cache_key(photographs, shape, member.sha256)}.npy", anew)
+
+    return _release_heads(photographs, pack, (ensemble, source), look, out, name)
+
+
+def release_from_stored(file: Path, source: Path, out: Path, name: str) -> Ensemble:
+    """The same on vectors that the service has stored, in the ``file`` that `resight vectors` wrote of it.
+
+    A fifth of the individuals is kept back, and judges. Raises InvalidInput for another ensemble's vectors.
+    """
+    ensemble = _ensemble(source)
+    table = read_table(file, ensemble)
+    photographs = photographs_of(table)
+    pack = leave_one_out(photographs, kept_back(photographs, FoldRecipe()))
+
+    def look(space: Space, member: Member) -> Float32:
+        return views_of(space, member, table.spaces[space.name])
+
+    return _release_heads(photographs, pack, (ensemble, source), look, out, name)
+
+
+def _ensemble(source: Path) -> Ensemble:
+    try:
+        return parse_manifest((source / MANIFEST).read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"the ensemble cannot be read: {error}") from error
+
+
+def _release_heads(
+    photographs: Photographs, pack: Pack, before: tuple[Ensemble, Path], look: Look, out: Path, name: str
+) -> Ensemble:
+    """Every member of the ensemble ``before``, in its folder, with a head fitted on what ``look`` gives."""
+    ensemble, source = before
     spaces, vectors = [], []
     for space in ensemble.spaces:
         served = tuple(view for view in Viewpoint if view in space.viewpoints)
         rows = training_rows(photographs, FoldRecipe(), served)
-        made = [_adapted(member, source, photographs, rows, cache, progress) for member in space.members]
+        made = [
+            _adapted(member, _content(member, source), photographs, rows, look(space, member))
+            for member in space.members
+        ]
         spaces.append(SpacePlan(space.name, [part for part, _ in made], served, space.weight))
         vectors.append([block for _, block in made])
     title = Title(name, "1", ensemble.licence, f"{ensemble.training_data}; heads fitted on one catalogue")
@@ -181,22 +223,22 @@ def _space_name(viewpoints: Sequence[Viewpoint]) -> str:
     return "all" if len(viewpoints) == len(_EVERYTHING) else "-".join(view.value for view in viewpoints)
 
 
-def _adapted(
-    member: Member, source: Path, photographs: Photographs, rows: Int64, cache: Path, progress: Progress | None
-) -> tuple[Part, Float32]:
-    """One member with a head fitted on ``rows``, and its vectors (n, d) of all photographs."""
+def _content(member: Member, source: Path) -> bytes:
     try:
         content = (source / member.file).read_bytes()
     except OSError as error:
         raise InvalidInput(f"the ensemble's {member.file!r} cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != member.sha256:
         raise InvalidInput(f"the ensemble's {member.file!r} does not match its SHA-256")
+    return content
+
+
+def _adapted(
+    member: Member, content: bytes, photographs: Photographs, rows: Int64, views: Float32
+) -> tuple[Part, Float32]:
+    """One member with a head fitted on ``rows`` of ``views`` (n, 2, d), and its vectors (n, d) of all photographs."""
     shape = member.preprocessing
-
-    def look() -> Float32:
-        return embed_views(onnx_model(content), prepared(photographs, shape, cache), shape, progress=progress)
-
-    views = stored(cache / f"views-{cache_key(photographs, shape, member.sha256)}.npy", look)
+    rows = rows[views[rows].any(axis=(1, 2))]  # what has no vector yet teaches nothing
     # Only where the mean is searched with are photograph and mirror the same to the net.
     shown = views[rows] if shape.mirror is Mirror.MEAN else views[rows][:, [0, 0]]
     head = fit_head(shown, photographs.individuals[rows])

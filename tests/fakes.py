@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -28,6 +29,7 @@ from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
 from app.services.evaluate_book import Book, Gate
 from app.services.evaluate_work import EvaluationWork
+from app.services.extract import Extract
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.leftovers import Leftovers
@@ -190,6 +192,7 @@ class World:
         self.calibrations, self.released = FakeCalibrations(), FakeCalibrations()
         self.features, self.marks = FakeFeatures(), FakeMarks()
         self.opened: dict[str, Any] = {}
+        self.written: dict[Path, Any] = {}
         self.uploads = FakeUploads(self.opened)
         self.sessions = FakeSessions(self.opened)
         self.sheets = FakeSheets(self.opened)
@@ -230,6 +233,7 @@ class World:
             browse=Browse(self.catalogue, self.blobs, self.images),
             curate=Curate(self.catalogue, *ports),
             duplicates=Duplicates(self.catalogue, self.index, self.catalogue.rows),
+            extract=Extract(self.catalogue, self.embedder, self.index, self.written.__setitem__),
             reindex=reindex,
             calibrate=calibrate,
             health=Health(self.catalogue, self.embedder, self.index, self.blobs),

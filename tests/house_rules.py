@@ -48,6 +48,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.chunks", "app.services.leftovers"),
         "decoding and embedding of waiting rows, and their ends, are a part of their import, apart for its size",
     ),
+    "app.services.extract": (
+        ("app.domain", "app.telemetry", "app.services.rank"),
+        "the vectors that are written are those that answer, which only the ranking can tell",
+    ),
     "app.services.trials": (
         ("app.domain", "app.telemetry", "app.services.rank"),
         "a catalogued photograph asked as if it were new is ranked by the very code that answers /match",

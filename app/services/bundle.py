@@ -14,6 +14,7 @@ from app.services.control import Control
 from app.services.curate import Curate
 from app.services.duplicates import Duplicates
 from app.services.evaluate import Evaluate
+from app.services.extract import Extract
 from app.services.health import Health
 from app.services.ingest import Ingest
 from app.services.match import Match
@@ -33,6 +34,7 @@ class Services:
     browse: Browse
     curate: Curate
     duplicates: Duplicates
+    extract: Extract
     reindex: Reindex
     calibrate: Calibrate
     health: Health

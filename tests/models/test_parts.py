@@ -12,6 +12,7 @@ from app.domain.errors import InvalidInput
 from models.adapt import fit_head
 from models.augment import Augment
 from models.backbones import DepthwiseConv
+from models.classes import Classes
 from models.dataset import Photographs, fold_numbers, training_rows
 from models.embedding import unit
 from models.nets import Dolg, make_net
@@ -21,6 +22,7 @@ from models.recipe import (
     NetRecipe,
     SamplerRecipe,
     find_recipe,
+    parse_recipe,
 )
 from models.sampler import Sampler
 from models.validation import leave_one_out
@@ -243,3 +245,23 @@ def test_an_embedding_does_not_depend_on_its_company():
     images = torch.rand(3, 3, 64, 32)
     with torch.no_grad():
         assert torch.allclose(net(images)[1], net(images[1:2])[0], atol=1e-4)
+
+
+def test_a_mirrored_pair_shows_another_individual(tmp_path):
+    """Every class comes twice; an anchor and its partner are mirrored together, and the generator decides which."""
+    shown = photographs(tmp_path)
+    rows = np.arange(len(shown))
+    text = '[net]\nbackbone = "efficientnet-lite0"\n[input]\nstages = [[64, 32]]\n[sampler]\nkind = "pairs"\n'
+    same, another = (
+        Classes(shown.individuals, rows, parse_recipe(f'name = "tiny"\n{text}[augment]\nmirror = "{word}"\n'))
+        for word in ("same", "another")
+    )
+    batch = np.concatenate([rows[:20], rows[:20]])
+    numbers, mirrored = same.draw(batch, torch.Generator())
+    assert mirrored is None
+    assert numbers.tolist() == shown.individuals[batch].tolist()
+    labels, mirrored = another.draw(batch, torch.Generator().manual_seed(0))
+    assert torch.equal(mirrored[:20], mirrored[20:])
+    assert 4 < int(mirrored[:20].sum()) < 16
+    assert torch.equal(labels, numbers + 8 * mirrored)
+    assert another.counts.tolist() == [*same.counts.tolist()] * 2

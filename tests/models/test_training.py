@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +20,21 @@ from app.adapters.pillow_images import PillowImages
 from app.bootstrap import bootstrap
 from app.config import Settings
 from app.domain.catalogue import Viewpoint
-from app.domain.ensemble import parse_manifest
+from app.domain.ensemble import Member, Mirror, Preprocessing, Space, parse_manifest
+from app.domain.errors import InvalidInput
 from app.domain.question import MatchRequest
 from models import curves
 from models.checkpoint import LAST
 from models.dataset import read_photographs
+from models.embedding import unit
 from models.recipe import find_recipe, parse_recipe
 from models.release import Title
 from models.several import pack, train_several
 from models.ship import ExportPlan, Levelling
+from models.stored import views_of
 from models.train import Bounds, Trainer
 from models.validation import pack_for
-from models.workshop import release_adapted, release_runs
+from models.workshop import release_adapted, release_from_stored, release_runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -128,6 +132,31 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path, text):
     photograph = images.decode((catalogue / "a0-0.jpg").read_bytes())
     (vectors,) = embedder.embed([(photograph, None)], ensemble.spaces).values()
     assert vectors.shape == (1, ensemble.members[0].dimension)
+
+    services = bootstrap(Settings(data=tmp_path / "data", ensemble=str(tmp_path / "tiny"), threads=1))
+    services.ingest.run(services.planning.begin(services.planning.plan(f"path:{catalogue.resolve()}")))
+    services.extract(tmp_path / "vectors.npz")
+    stored = release_from_stored(tmp_path / "vectors.npz", tmp_path / "tiny", tmp_path / "stored", "stored")
+    assert [member.dimension for member in stored.members] == [member.dimension for member in ensemble.members]
+    with pytest.raises(InvalidInput, match="another ensemble"):
+        release_from_stored(tmp_path / "vectors.npz", tmp_path / "own", tmp_path / "none", "none")
+    (tmp_path / "vectors.npz").write_bytes(b"no archive")
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        release_from_stored(tmp_path / "vectors.npz", tmp_path / "tiny", tmp_path / "none", "none")
+
+
+@pytest.mark.train
+def test_stored_vectors_come_apart_as_they_were_joined():
+    """A member's part of the joined vectors, at unit length: the mean for both views, or the two sides as they are."""
+    shape = Preprocessing(64, 32, (127.0,) * 3, (128.0,) * 3)
+    beside = replace(shape, mirror=Mirror.BESIDE)
+    members = (Member("a", "a.onnx", "0", 3, shape, 2.0), Member("b", "b.onnx", "1", 4, beside))
+    space = Space("all", members, frozenset(Viewpoint))
+    random = np.random.default_rng(0)
+    blocks = [random.normal(size=(5, size)).astype(np.float32) for size in (3, 4)]
+    first, second = (views_of(space, member, space.join(blocks)) for member in members)
+    np.testing.assert_allclose(first, np.repeat(unit(blocks[0])[:, None], 2, axis=1), atol=1e-6)
+    np.testing.assert_allclose(second, np.stack([unit(blocks[1][:, :2]), unit(blocks[1][:, 2:])], axis=1), atol=1e-6)
 
 
 @pytest.mark.train
