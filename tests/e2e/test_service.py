@@ -28,8 +28,7 @@ def service(settings: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(services, settings), raise_server_exceptions=False) as client:
         until(lambda: client.get("/readyz").status_code == 200)
         yield client
-    for port in (services.browse.catalogue, services.calibrate.calibrations):
-        port.close()
+    services.browse.catalogue.close()
 
 
 def until(holds: Callable[[], bool]) -> None:
