@@ -3,7 +3,8 @@
 ``python -m benchmarks.calibration DATA BELUGAS`` prints the tables of docs/probabilities.md for the ensemble in force;
 DATA is a data folder into which BELUGAS (a folder with metadata.csv and folds.csv) was imported. ``--tables PAGE`` puts
 them between their marks in a document. ``--write FOLDER`` stores the release's calibration, fitted on val_new alone,
-beside the manifest in FOLDER.
+beside the manifest in FOLDER. A release that was trained on these animals too gets the calibration of its twin, the same
+recipes without them, in force then: fitted on animals that nets have seen, probabilities would promise too much.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from app.bootstrap import bootstrap
 from app.config import read_settings
 from app.domain.calibration import Calibration
 from app.domain.calibration_record import Source, purpose_of
+from app.domain.ensemble import parse_manifest
 from app.domain.fitting import Judged, cross_judge, fit, judge
 from app.domain.meter import MISSED, Verdict, YearGap, read_meter
 from app.domain.profiles import PROFILES, REVIEW, profile_named
@@ -35,6 +37,7 @@ from app.services.trials import Trying
 from benchmarks.pages import Page
 
 RELEASED_ON = "the release's validation animals, which its nets were not trained on"
+TWIN = "validation animals that its nets were not trained on, while this release's were"
 
 
 class Belugas:
@@ -208,12 +211,15 @@ def meters(train, val, unseen) -> None:
 
 
 def release(folder: Path, whales: Belugas) -> None:
+    named, twin = parse_manifest((folder / "manifest.json").read_bytes()), whales.ensemble
+    same = named.manifest_sha256 == twin.manifest_sha256
+    fitted_on = RELEASED_ON if same else f"{twin.name}: {TWIN}"
     made = []
     for profile in PROFILES.values():
         whales.profile = profile
         unseen = whales.trials(("val_new",), ("val_new",))
-        purpose = purpose_of(whales.ensemble.manifest_sha256, profile)
-        made.append(calibrated(unseen, purpose, Source.RELEASE, RELEASED_ON))
+        purpose = purpose_of(named.manifest_sha256, profile)
+        made.append(calibrated(unseen, purpose, Source.RELEASE, fitted_on))
     print(f"\nwrote {write_calibrations(folder, made).name}")
 
 
