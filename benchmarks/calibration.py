@@ -3,8 +3,8 @@
 ``python -m benchmarks.calibration DATA BELUGAS`` prints the tables of docs/probabilities.md for the ensemble in force;
 DATA is a data folder into which BELUGAS (a folder with metadata.csv and folds.csv) was imported. ``--tables PAGE`` puts
 them between their marks in a document. ``--write FOLDER`` stores the release's calibration, fitted on val_new alone,
-beside the manifest in FOLDER. A release that was trained on these animals too gets the calibration of its twin, the same
-recipes without them, in force then: fitted on animals that nets have seen, probabilities would promise too much.
+beside the manifest in FOLDER. A release that was trained on these animals too gets the calibration of its twin, which
+is in force then and was made by the same recipes without them: animals that nets have seen would promise too much.
 """
 
 from __future__ import annotations
