@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.domain.catalogue import Viewpoint
 from app.domain.errors import IndexUnavailable, InvalidInput
 from app.domain.vector_table import VectorTable
-from tests.fakes import World, photo, sighting
+from tests.fakes import World, photo, sighting, two_spaces
 
 FILE = Path("vectors.npz")
 
@@ -42,6 +43,15 @@ def test_what_is_not_known_is_empty_and_what_was_removed_is_left_out():
     assert (made.individuals.tolist(), made.encounters.tolist()) == ([""], [""])
 
 
+def test_a_space_that_serves_no_view_of_the_catalogue_has_rows_of_zeros():
+    """A left view has its vector in the space that serves it, and zeros in the one that does not."""
+    world = World(two_spaces())
+    world.bring([sighting(2, "whale1", viewpoint=Viewpoint.LEFT)], [photo(1)])
+    body, back = world.services.extract(FILE).spaces.values()
+    assert np.linalg.norm(body[0]) == pytest.approx(1.0)
+    assert back.tolist() == [[0.0] * back.shape[1]]
+
+
 def test_nothing_is_written_before_anything_is_indexed():
     """An empty catalogue has no vectors to write."""
     world = World()
@@ -56,11 +66,13 @@ def test_nothing_is_written_before_anything_is_indexed():
         ({"individuals": None}, "lack the column 'individuals'"),
         ({"encounters": np.array(["one"])}, "differ in length"),
         ({"vectors:all": np.zeros(2)}, "no table"),
+        ({"image_ids": np.array("a")}, "no list"),
+        ({"viewpoints": np.array(["top", "above"])}, "the viewpoint 'above'"),
     ],
 )
 def test_a_file_that_is_none_of_ours_says_why(change, fault):
-    """A missing column, columns of different lengths and vectors that are no rows are named."""
-    columns = dict.fromkeys(("image_ids", "individuals", "encounters", "viewpoints"), np.array(["a", "b"]))
+    """A missing column, columns of different lengths or shapes and a viewpoint that we do not know are named."""
+    columns = dict.fromkeys(("image_ids", "individuals", "encounters", "viewpoints"), np.array(["top", "left"]))
     arrays = {"manifest_sha256": np.array("0"), **columns, "vectors:all": np.zeros((2, 3))}
     assert VectorTable.of(arrays).spaces["all"].shape == (2, 3)
     with pytest.raises(InvalidInput, match=fault):
