@@ -241,9 +241,13 @@ class FakeCatalogue(FakeAnnals):
             if state is ImportState.DONE:
                 self.settle_rows(import_id, RowState.STORED, RowState.INDEXED)
 
-    def settle_rows(self, import_id: int, old: RowState, new: RowState, reason: str | None = None) -> None:
+    def settle_rows(
+        self, import_id: int, old: RowState, new: RowState, reason: str | None = None, version: int | None = None
+    ) -> None:
         with self._lock:
             self.import_report(import_id)
+            if version not in {None, self._version}:
+                return
             for row in self._rows[import_id].values():
                 if row.state is old:
                     row.state, row.reason = new, reason or row.reason

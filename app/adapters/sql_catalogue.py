@@ -142,11 +142,15 @@ class SqlCatalogue(SqlAnnals):
         with self._database.writing() as connection:
             sql_imports.finish(connection, import_id, state, reason)
 
-    def settle_rows(self, import_id: int, old: RowState, new: RowState, reason: str | None = None) -> None:
+    def settle_rows(
+        self, import_id: int, old: RowState, new: RowState, reason: str | None = None, version: int | None = None
+    ) -> None:
         settled = 1
         while settled:
             with self._database.writing() as connection:
                 sql_imports.require(connection, import_id)
+                if version not in {None, sql_vectors.version(connection, lock=True)}:
+                    return
                 settled = sql_imports.settle(connection, import_id, old, new, reason)
 
     def import_report(self, import_id: int) -> ImportReport:

@@ -198,8 +198,10 @@ class Catalogue(VectorSource, Hashes, Protocol):
     def finish_import(self, import_id: int, state: ImportState, reason: str | None = None) -> None:
         """End a running import; stored rows become indexed when it is done (the index was refreshed before)."""
 
-    def settle_rows(self, import_id: int, old: RowState, new: RowState, reason: str | None = None) -> None:
-        """Bring all rows of an import that are in one state to another: short transactions, that can be repeated."""
+    def settle_rows(
+        self, import_id: int, old: RowState, new: RowState, reason: str | None = None, version: int | None = None
+    ) -> None:
+        """Bring all rows in one state to another, in short transactions; with ``version`` while it holds."""
 
     def import_report(self, import_id: int) -> ImportReport:
         """Where an import stands; raises UnknownImport."""

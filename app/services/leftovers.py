@@ -55,8 +55,7 @@ def settled(catalogue: Catalogue, index: VectorIndex, report: ImportReport) -> I
     try:
         snapshot = index.refresh(catalogue)
         # What a step has stored meanwhile is not in that generation: its own end, or the next look, sees to it.
-        if snapshot.catalogue_version == catalogue.version():
-            catalogue.settle_rows(report.import_id, RowState.STORED, RowState.INDEXED)
+        catalogue.settle_rows(report.import_id, RowState.STORED, RowState.INDEXED, version=snapshot.catalogue_version)
     except Unavailable as error:
         _log().warning("cancelled import not indexed yet", import_id=report.import_id, reason=str(error))
     return catalogue.import_report(report.import_id)

@@ -346,6 +346,19 @@ def test_rows_go_to_another_state_in_short_transactions(catalogue: Catalogue, mo
     assert catalogue.import_report(number).rows == {RowState.INDEXED: 3, RowState.CANCELLED: 2}
 
 
+def test_rows_are_settled_for_one_version_of_the_catalogue_alone(catalogue: Catalogue):
+    """What has been stored since an index was built is none of its rows."""
+    catalogue.use_spaces([BODY])
+    number = catalogue.begin_import("a folder", [said("one", 2), said("two", 3)])
+    catalogue.add(number, [ready(said("one", 2))], [])
+    before = catalogue.version()
+    catalogue.add(number, [ready(said("two", 3))], [])
+    catalogue.settle_rows(number, RowState.STORED, RowState.INDEXED, version=before)
+    assert catalogue.import_report(number).rows == {RowState.STORED: 2}
+    catalogue.settle_rows(number, RowState.STORED, RowState.INDEXED, version=catalogue.version())
+    assert catalogue.import_report(number).rows == {RowState.INDEXED: 2}
+
+
 def test_cancelled_imports_with_rows_on_their_way_are_found(catalogue: Catalogue):
     """Such as a kill between the cancel and the end of its rows leaves; whatever has ended whole is not among them."""
     catalogue.use_spaces([BODY])

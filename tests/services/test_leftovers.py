@@ -57,6 +57,23 @@ def test_no_row_is_called_indexed_that_came_after_the_generation(world, monkeypa
     assert dict(ingest.report(import_id).rows) == {RowState.INDEXED: 2, RowState.CANCELLED: 2}
 
 
+def test_no_row_is_called_indexed_that_came_while_the_others_were_settled(world, monkeypatch):
+    """A chunk that was on its way through the whole of it is not in the generation either."""
+    given(world, 2)
+    import_id = world.begin("folder:survey")
+    settle = world.catalogue.settle_rows
+
+    def late(number, old, new, reason=None, version=None):
+        if new is RowState.INDEXED:
+            world.catalogue.add(import_id, [Embedded(said, Image("0" * 64, "PNG", 4, 4, 40), {})], [])
+        settle(number, old, new, reason, version)
+
+    said = sighting(2, "whale2")
+    monkeypatch.setattr(world.catalogue, "settle_rows", late)
+    world.services.ingest.cancel(import_id)
+    assert dict(world.services.ingest.report(import_id).rows) == {RowState.STORED: 1, RowState.CANCELLED: 1}
+
+
 def test_half_an_import_is_given_up_once_it_stands_still(world):
     """One that goes on is left alone, however slowly; one that has ended is forgotten."""
     now, rows = [0.0], world.catalogue.rows
