@@ -66,7 +66,8 @@ bench: $(VENV)/.installed-dev ## measure against the bare loop (CATALOGUE=DIR: o
 	$(BIN)/python -m benchmarks.search
 
 tables: $(VENV)/.installed-dev ## print the tables of the documents again (DATA=FOLDER with the belugas of CATALOGUE=DIR imported)
-	$(BIN)/python -m benchmarks.ranking "$(DATA)" "$(CATALOGUE)/scenarios" --most 100 --write docs/ranking.md
+	$(BIN)/python -m benchmarks.ranking "$(DATA)" "$(CATALOGUE)/scenarios" --most 100 --write docs/ranking.md \
+		--parts stages bridges chosen individuals learned
 	$(BIN)/python -m benchmarks.calibration "$(DATA)" "$(CATALOGUE)" --tables docs/probabilities.md
 
 # Releases younger than a week are left out, so that a bad one has time to be found; FastAPI waits three days since its

@@ -15,6 +15,7 @@ import io
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,8 @@ def score_of_the_right(asked) -> str:
     scores = np.where(listing.same, listing.scores, 0).max(axis=1)[right]
     first = float((asked.weights * listing.same[:, 0])[asked.known].sum() / asked.weights[asked.known].sum())
     low, middle, high = np.quantile(scores, [0.1, 0.5, 0.9])
-    new = np.median(best[~asked.known]) if (~asked.known).any() else float("nan")
-    return f"{first:.1%} | {low:.3f} / {middle:.3f} / {high:.3f} | {new:.3f}"
+    new = f"{np.median(best[~asked.known]):.3f}" if (~asked.known).any() else "-"
+    return f"{first:.1%} | {low:.3f} / {middle:.3f} / {high:.3f} | {new}"
 
 
 def main() -> None:
@@ -134,6 +135,8 @@ def main() -> None:
     options.add_argument("--tables", type=Path, help="a document with marks for the tables")
     options.add_argument("--write", type=Path, help="a release's folder, for its calibration")
     given = options.parse_args()
+    page = Page(given.tables, "benchmarks/calibration.py")
+    page.expect(("trained", "errors", "reliability", "meters"))
     began = time.monotonic()
     whales = Belugas(bootstrap(read_settings(data=given.data)), given.belugas, given.profile)
     everything = ("train", "val_known", "val_new")
@@ -143,7 +146,7 @@ def main() -> None:
     unseen = whales.trials(("val_new",), ("val_new",))
     easy = whales.trials(("val_new",), ("val_new",), own_encounter=True)
     made = f"{whales.ensemble.name} {whales.ensemble.version}, profile {whales.profile.name}"
-    page = Page(given.tables, f"{made}; benchmarks/calibration.py")
+    page = replace(page, made=f"{made}; {page.made}")
     print(f"{made}\n")
     page.put("trained", told(seen_by_training, train, known, new, unseen))
     page.put("errors", told(calibration_errors, fit(train), train, val, known, new, unseen, easy))

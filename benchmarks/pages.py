@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -13,22 +14,30 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
+@dataclass(frozen=True)
 class Page:
     """Where tables go: to the terminal, or between ``<!-- table NAME ... -->`` and ``<!-- end NAME -->`` of a document.
 
     ``made`` says what they were printed by and with; it stands in the mark.
     """
 
-    def __init__(self, document: Path | None, made: str) -> None:
-        self._document, self._made = document, made
+    document: Path | None
+    made: str
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Raise LookupError where the document lacks a table's marks: better before hours of measuring than after."""
+        if self.document is not None:
+            text = self.document.read_text("utf-8")
+            for name in names:
+                replaced(text, name, "", self.made)
 
     def put(self, name: str, text: str) -> None:
         """Show a table at once; raises LookupError where the document has no such mark."""
-        if self._document is None:
+        if self.document is None:
             print(f"**{name}**\n\n{text}\n", flush=True)
         else:
-            written = replaced(self._document.read_text("utf-8"), name, text, self._made)
-            self._document.write_text(written, encoding="utf-8")
+            written = replaced(self.document.read_text("utf-8"), name, text, self.made)
+            self.document.write_text(written, encoding="utf-8")
 
 
 def replaced(page: str, name: str, text: str, made: str) -> str:

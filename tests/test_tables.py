@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.chosen import SPLITS, halved, halves
 from benchmarks.learned import Question, fit, pooled
-from benchmarks.pages import replaced, table
+from benchmarks.pages import Page, replaced, table
+from benchmarks.ranking import PARTS, STAGES
 
 DOCS = Path(__file__).parents[1] / "docs"
 MARKS = re.compile(r"<!-- table ([\w ]+?)(: .*?)? -->(.*?)<!-- end \1 -->", re.DOTALL)
@@ -24,6 +25,33 @@ def test_a_table_takes_the_place_of_the_one_between_its_marks():
     for broken in ("nothing", written + written):
         with pytest.raises(LookupError):
             replaced(broken, "one", "", "now")
+
+
+def test_make_tables_writes_every_marked_table_and_no_other():
+    """The parts that the Makefile asks for are those that the document has marks for."""
+    recipe = (DOCS.parent / "Makefile").read_text("utf-8").replace("\\\n", " ")
+    (line,) = (one for one in recipe.splitlines() if "benchmarks.ranking" in one)
+    assert line.split("--write")[1].split()[0] == "docs/ranking.md"
+    written = {name for part in line.split("--parts")[1].split() for name in PARTS[part]}
+    assert written == {name for name, _, _ in MARKS.findall((DOCS / "ranking.md").read_text("utf-8"))}
+
+
+def test_printed_stages_are_those_that_are_measured():
+    """Row by row, in the order in which the tables would be printed again."""
+    found = {name: body for name, _, body in MARKS.findall((DOCS / "ranking.md").read_text("utf-8"))}
+    for name in PARTS["stages"]:
+        rows = [line.split(" | ")[0].removeprefix("| ") for line in found[name].strip().splitlines()[2:]]
+        assert [row for row in rows if row != "encounters in the gallery"] == [one.name for one in STAGES]
+
+
+def test_a_document_without_a_table_is_refused_before_anything_is_measured(tmp_path):
+    """What has marks is expected in silence, and without a document there is nothing to lack."""
+    document = tmp_path / "page.md"
+    document.write_text("<!-- table one: then -->\n<!-- end one -->\n", encoding="utf-8")
+    Page(document, "now").expect(["one"])
+    Page(None, "now").expect(["marks"])
+    with pytest.raises(LookupError, match="marks"):
+        Page(document, "now").expect(["one", "marks"])
 
 
 @pytest.mark.parametrize("page", ["ranking.md", "probabilities.md"])
