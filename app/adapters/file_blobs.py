@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from app.adapters.file_workplace import Syncs, left_over, sweep, workplace
@@ -156,9 +156,12 @@ class FileBlobs:
     def _stray(self, file: Path, *, original: bool) -> Finding:
         """A file that nothing refers to: perhaps an original whose row a kill or a cancel cut off."""
         name = file.relative_to(self._root)
-        with suppress(OSError):
-            if original and _sha256(file) == file.name:
-                return Finding(f"{name} is unreferenced: an intact original of no annotation", harmless=True)
+        try:
+            intact = original and _sha256(file) == file.name
+        except OSError as error:
+            return Finding(f"{name} is stray: nothing refers to it, and it cannot be read: {error.strerror}")
+        if intact:
+            return Finding(f"{name} is unreferenced: an intact original of no annotation", harmless=True)
         return Finding(f"{name} is stray: nothing refers to it{', and its name is not its hash' if original else ''}")
 
     def _place(self, name: str) -> Path:

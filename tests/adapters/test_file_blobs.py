@@ -366,6 +366,17 @@ def test_an_original_that_nothing_names_is_harmless_while_it_is_intact(root):
     }
 
 
+def test_what_cannot_be_read_is_not_said_to_be_another_content(root):
+    """Nobody knows what a file of no annotation holds that does not open: the reason is told instead."""
+    blobs = FileBlobs(root)
+    (name,) = blobs.put_all([b"one"])
+    place(root, b"one").unlink()
+    place(root, b"one").mkdir()
+    (found,) = blobs.faults([])
+    assert found.sentence.startswith(f"{name[:2]}/{name} is stray: nothing refers to it, and it cannot be read: ")
+    assert not found.harmless
+
+
 def test_a_blob_that_cannot_be_read_is_named_and_the_others_follow(root):
     """One bad sector does not end the verification."""
     blobs = FileBlobs(root)
