@@ -114,6 +114,11 @@ class Report:
         """Whether one answer may stand for several photographs, so that average precisions say little."""
         return folds(self.pins)
 
+    @property
+    def unlike(self) -> bool:
+        """Whether only one of the two runs compared folds: their average precisions then count different lists."""
+        return self.comparison is not None and folds(self.comparison.against) != self.folds
+
 
 def folds(pins: Pins) -> bool:
     """Whether the profile of a run folds moments or meetings into one answer."""

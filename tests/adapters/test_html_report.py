@@ -96,6 +96,16 @@ def test_everything_that_was_measured_is_told():
     assert text.count("<svg") == 4
 
 
+def test_a_list_that_folds_is_not_said_to_lose_against_one_that_does_not():
+    """Average precision counts each photograph, so that it tells nothing of such two."""
+    folding = replace(PINS, settings={"fold": {}, "spread": {}})
+    text = page(replace(FULL, pins=folding))
+    assert "say nothing of what a reader finds" in text
+    assert "This run loses" not in text
+    alike = replace(FULL.comparison, against=replace(FULL.comparison.against, settings=folding.settings))
+    assert "This run loses" in page(replace(FULL, pins=folding, comparison=alike))
+
+
 def test_what_was_not_measured_is_left_out_with_a_sentence():
     """A pack without truth, without a calibration and without new animals."""
     text = page(EMPTY)
