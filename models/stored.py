@@ -19,7 +19,7 @@ def read_table(path: Path, ensemble: Ensemble) -> VectorTable:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             table = VectorTable.of(dict(arrays))
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:  # one array alone: a TypeError
         raise InvalidInput(f"the vectors in {path.name!r} cannot be read: {error}") from error
     if table.manifest_sha256 != ensemble.manifest_sha256:
         raise InvalidInput(f"the vectors in {path.name!r} were made by another ensemble than {ensemble.name!r}")

@@ -34,8 +34,8 @@ class Mirror(StrEnum):
     """How a member looks at a photograph's mirror image.
 
     "mean" takes the mean of both vectors: left and right are one to such a member. "beside" puts them one after the
-    other (second place's rule), so that the cosine of two photographs is the mean over the two pairs of sides. "none"
-    does not look at it, for half the work.
+    other as they are (second place's rule), so that the cosine of two photographs is a mean over the two pairs of
+    sides, the longer vectors weighing more. "none" does not look at it, for half the work.
     """
 
     MEAN = "mean"

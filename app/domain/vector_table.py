@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Float32
 from app.domain.errors import InvalidInput
 
@@ -46,7 +47,7 @@ class VectorTable:
 
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Read a file's columns; raises InvalidInput when one is lacking, or when they differ in length."""
+        """Read a file's columns; raises InvalidInput when one is lacking, or is not what such a column holds."""
         if lacking := sorted({_MANIFEST, *_COLUMNS} - set(arrays)):
             raise InvalidInput(
                 f"the vectors lack the column {lacking[0]!r}: they are not what `resight vectors` writes"
@@ -57,9 +58,11 @@ class VectorTable:
             for name, rows in arrays.items()
             if name.startswith(_SPACE)
         }
+        if any(column.ndim != 1 for column in columns.values()) or any(rows.ndim != 2 for rows in spaces.values()):
+            raise InvalidInput("a column of names is no list, or the vectors of a space are no table")
         count = len(columns["image_ids"])
         if any(len(column) != count for column in [*columns.values(), *spaces.values()]):
             raise InvalidInput("the columns of the vectors differ in length")
-        if any(rows.ndim != 2 for rows in spaces.values()):
-            raise InvalidInput("the vectors of a space are no table")
+        if strange := sorted(set(columns["viewpoints"].tolist()) - {view.value for view in Viewpoint}):
+            raise InvalidInput(f"the vectors name the viewpoint {strange[0]!r}, which is none")
         return cls(str(arrays[_MANIFEST]), **columns, spaces=spaces)

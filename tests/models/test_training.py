@@ -141,8 +141,10 @@ def test_an_ensemble_is_adapted_to_a_catalogue(catalogue, tmp_path, text):
     with pytest.raises(InvalidInput, match="another ensemble"):
         release_from_stored(tmp_path / "vectors.npz", tmp_path / "own", tmp_path / "none", "none")
     (tmp_path / "vectors.npz").write_bytes(b"no archive")
-    with pytest.raises(InvalidInput, match="cannot be read"):
-        release_from_stored(tmp_path / "vectors.npz", tmp_path / "tiny", tmp_path / "none", "none")
+    np.save(tmp_path / "vectors.npy", np.zeros(3))
+    for name in ("vectors.npz", "vectors.npy"):
+        with pytest.raises(InvalidInput, match="cannot be read"):
+            release_from_stored(tmp_path / name, tmp_path / "tiny", tmp_path / "none", "none")
 
 
 @pytest.mark.train
