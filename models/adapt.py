@@ -26,8 +26,9 @@ class Head:
     bias: Float32
 
     def apply(self, rows: Float32) -> Float32:
-        """Rows (n, d_in), at unit length, to (n, d_out)."""
-        return np.asarray(rows @ self.matrix.T + self.bias, dtype=np.float32)
+        """Rows (n, d_in), at unit length, to (n, d_out); zeros, which are no vector, stay zeros and not the bias."""
+        known = rows.any(axis=1, keepdims=True)
+        return np.asarray((rows @ self.matrix.T + self.bias) * known, dtype=np.float32)
 
 
 def fit_head(views: Float32, individuals: Int64, *, dimension: int = 512, epochs: int = 40, seed: int = 0) -> Head:

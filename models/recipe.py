@@ -220,6 +220,10 @@ class Recipe(_Section):
             raise ValueError("viewpoints: one is named twice")
         if self.loss.partners == "sum" and self.sampler.kind == "shuffled":
             raise ValueError('loss.partners: "sum" needs a sampler that brings partners')
+        if self.augment.mirror == "another" and not 0.0 < self.augment.flip < 1.0:
+            raise ValueError(
+                'augment.mirror: "another" needs a flip above 0 and below 1: else half the classes are empty'
+            )
         if self.folds.fold >= self.folds.count:
             raise ValueError(f"folds.fold: {self.folds.fold} is none of {self.folds.count} folds, counted from 0")
         return self

@@ -184,7 +184,10 @@ def _release_heads(
         spaces.append(SpacePlan(space.name, [part for part, _ in made], served, space.weight))
         vectors.append([block for _, block in made])
     title = Title(name, "1", ensemble.licence, f"{ensemble.training_data}; heads fitted on one catalogue")
-    told = {"How it was made": f"A linear head on each member of {ensemble.name}, under ArcFace, on stored vectors."}
+    told = {
+        "How it was made": f"A linear head on each member of {ensemble.name}, under ArcFace, on stored vectors. Where "
+        "that ensemble was trained on some of the photographs that judge it, the scores flatter it."
+    }
     judged = _judged(photographs, spaces, vectors, pack)
     return _write(out, title, spaces, judged, told, "photographs that no head was fitted on")
 
@@ -270,8 +273,9 @@ def _write(
     storage = max(str(part.facts.get("stored_as", "float16")) for part in parts)
     took = milliseconds([(part.content, part.preprocessing) for part in parts], threads=_THREADS)
     cost = (
-        f"Embedding one prepared photograph and its mirror with all members took {took:.0f} ms (median) on {_THREADS} "
-        "threads of the machine that wrote this card, with whatever else it was doing."
+        "Embedding one prepared photograph, its mirror too where a member looks at it, with all members took "
+        f"{took:.0f} ms (median) on {_THREADS} threads of the machine that wrote this card, with whatever else it was "
+        "doing."
     )
     facts = {"outputs": ["embedding", "feature_map"], "stored_as": storage, "scores": scores(judged)}
     card = model_card(title, spaces, judged, {**told, "Cost": cost}, stored_as=storage, judged_on=judged_on)

@@ -37,6 +37,7 @@ def test_a_delivered_recipe_is_named_like_its_file(name):
         (TEXT + '[sampler]\nviewpoints = ["top"]\n', "viewpoints: 'left' is served"),
         (TEXT + '[loss]\npartners = "sum"\n', "loss.partners"),
         (TEXT + "[folds]\ncount = 3\nfold = 3\n", "folds.fold"),
+        (TEXT + '[augment]\nmirror = "another"\nflip = 0.0\n', "augment.mirror"),
     ],
 )
 def test_a_fault_is_named(text, place):

@@ -15,14 +15,17 @@ from PIL import Image
 from app.domain.catalogue import CaptureDate, Sighting, Viewpoint
 from app.domain.ensemble import Preprocessing
 from app.domain.errors import InvalidInput
+from models.adapt import Head
 from models.backbones import make_backbone
 from models.check import parity
-from models.checkpoint import LAST, read_checkpoint
+from models.checkpoint import LAST, read_checkpoint, save_half
 from models.dataset import Photographs, cache_key, kept_back, stored, training_rows
 from models.embedding import onnx_model, unit
 from models.nets import make_net
+from models.optimise import Average
 from models.recipe import FoldRecipe, NetRecipe, parse_recipe
 from models.several import pack
+from models.ship import read_run
 from models.to_onnx import Exported, append_linear, export
 from models.train import Bounds, Trainer
 from models.validation import leave_one_out, pack_for, refuse_leaks
@@ -184,6 +187,25 @@ def test_a_catalogue_with_boxes_is_not_packed(tmp_path):
     (tmp_path / "metadata.csv").write_text(_SHEET)
     with pytest.raises(InvalidInput, match="has a box"):
         pack(tmp_path, [], tmp_path / "packed")
+
+
+def test_what_has_no_vector_has_none_after_a_head():
+    """A row of zeros does not become the head's bias, with which it would be found."""
+    rows = np.array([[1.0, 0.0], [0.0, 0.0]], np.float32)
+    head = Head(np.eye(2, dtype=np.float32), np.ones(2, np.float32))
+    assert head.apply(rows).tolist() == [[2.0, 1.0], [0.0, 0.0]]
+
+
+def test_a_checkpoint_from_before_a_key_was_added_is_read(tmp_path):
+    """What its recipe does not say has the value of that time: the mean of photograph and mirror, one individual."""
+    recipe, net = parse_recipe(RECIPE), make_net(NET, pretrained=False)
+    save_half(tmp_path / "a.pt", recipe, Average(net, 0.0), (64, 32))
+    state = torch.load(tmp_path / "a.pt", weights_only=True)
+    del state["recipe"]["input"]["mirror"], state["recipe"]["augment"]["mirror"], state["recipe"]["net"]["dropout"]
+    torch.save(state, tmp_path / "a.pt")
+    run = read_run(tmp_path / "a.pt")
+    assert run.recipe == recipe
+    assert run.shape == SMALL
 
 
 def test_an_adapted_member_gives_what_its_head_gives():
