@@ -1,5 +1,7 @@
 """Editing keeps its contract on the fake, SQLite and PostgreSQL; that its history cannot be rewritten stands below."""
 
+from contextlib import closing
+
 import pytest
 from sqlalchemy import text
 
@@ -9,42 +11,12 @@ from app.domain.errors import Conflict
 from tests.contracts.annals import *  # noqa: F403 - the contract's tests are collected here
 from tests.contracts.annals import change
 from tests.contracts.catalogue import BODY, import_all, ready, said
-from tests.databases import postgres_catalogue, sqlite_catalogue
-from tests.fakes_catalogue import FakeCatalogue
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    """A database with the newest schema."""
-    if request.param == "sqlite":
-        yield sqlite_catalogue(tmp_path)
-    else:
-        with postgres_catalogue() as found:
-            yield found
-
-
-@pytest.fixture(params=["fake", "sqlite", "postgres"])
-def catalogue(request, tmp_path):
-    """An empty catalogue of every kind."""
-    if request.param == "fake":
-        yield FakeCatalogue()
-    elif request.param == "sqlite":
-        yield from _opened(sqlite_catalogue(tmp_path))
-    else:
-        with postgres_catalogue() as found:
-            yield from _opened(found)
-
-
-def _opened(url):
-    made = SqlCatalogue(url)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("statement", ["UPDATE annotation_history SET actor = 'Eve'", "DELETE FROM annotation_history"])
 def test_the_past_cannot_be_rewritten(url, statement):
     """Both databases refuse to change or delete a line of the history, whoever asks."""
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         opened.use_spaces([BODY])
         import_all(opened, [ready(said("one"))])
         change(opened, removed=True)

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +20,6 @@ from migrations import upgrade
 from tests.contracts.catalogue import *  # noqa: F403 - the contract's tests are collected here
 from tests.contracts.catalogue import BODY, import_all, ready, said
 from tests.databases import postgres_catalogue, sqlite_catalogue
-from tests.fakes_catalogue import FakeCatalogue
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    """A database with the newest schema."""
-    if request.param == "sqlite":
-        yield sqlite_catalogue(tmp_path)
-    else:
-        with postgres_catalogue() as found:
-            yield found
-
-
-@pytest.fixture(params=["fake", "sqlite", "postgres"])
-def catalogue(request, tmp_path):
-    """An empty catalogue of every kind."""
-    if request.param == "fake":
-        yield FakeCatalogue()
-    elif request.param == "sqlite":
-        yield from _opened(sqlite_catalogue(tmp_path))
-    else:
-        with postgres_catalogue() as found:
-            yield from _opened(found)
-
-
-def _opened(url):
-    made = SqlCatalogue(url)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -59,11 +31,11 @@ def database(url):
 
 def test_a_catalogue_outlives_its_process(url):
     """What one program stored another finds, down to the last bit of a vector."""
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         opened.use_spaces([BODY])
         row = ready(said("one"), body=np.array([1e-30, -0.0, np.float32(1) / 3, 7], np.float32))
         import_all(opened, [row])
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         _, vectors = opened.partition(Partition("body", Viewpoint.TOP, 2019))
         assert vectors.tobytes() == row.vectors["body"].astype("<f4").tobytes()
         assert opened.version() == 2
@@ -142,7 +114,7 @@ def test_the_schema_refuses_what_the_domain_does_not_know(database, statement):
 
 def test_a_viewpoint_must_be_one_of_four(url, database):
     """No annotation can be given a viewpoint that would lie in no partition."""
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         opened.use_spaces([BODY])
         import_all(opened, [ready(said("one"))])
     with pytest.raises(Conflict), database.writing() as connection:
@@ -152,7 +124,7 @@ def test_a_viewpoint_must_be_one_of_four(url, database):
 def test_a_missing_database_is_unavailable(tmp_path):
     """A database that cannot be opened says so in our words, without its address, and keeps the cause."""
     for url in (f"sqlite:///{tmp_path / 'none' / 'c.sqlite'}", "postgresql://nobody:secret@127.0.0.1:1/none"):
-        for opened in _opened(url):
+        with closing(SqlCatalogue(url)) as opened:
             with pytest.raises(CatalogueUnavailable) as caught:
                 opened.version()
             assert str(caught.value) == "the catalogue database does not answer"
@@ -161,24 +133,22 @@ def test_a_missing_database_is_unavailable(tmp_path):
 
 def test_a_database_without_a_schema_is_unavailable(tmp_path):
     """A catalogue that was never migrated fails; it does not look empty."""
-    for opened in _opened(f"sqlite:///{tmp_path / 'c.sqlite'}"):
-        with pytest.raises(CatalogueUnavailable):
-            opened.gallery()
+    with closing(SqlCatalogue(f"sqlite:///{tmp_path / 'c.sqlite'}")) as opened, pytest.raises(CatalogueUnavailable):
+        opened.gallery()
 
 
 def test_a_damaged_file_is_unavailable(tmp_path):
     """A file that is no database is refused on the first call."""
     (tmp_path / "c.sqlite").write_bytes(os.urandom(8192))
-    for opened in _opened(f"sqlite:///{tmp_path / 'c.sqlite'}"):
-        with pytest.raises(CatalogueUnavailable):
-            opened.version()
+    with closing(SqlCatalogue(f"sqlite:///{tmp_path / 'c.sqlite'}")) as opened, pytest.raises(CatalogueUnavailable):
+        opened.version()
 
 
 def test_a_full_disk_is_told_apart(tmp_path):
     """A database that cannot grow raises StorageFull, stores nothing, and goes on when there is room again."""
     url = sqlite_catalogue(tmp_path)
     database = Database(url)
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         opened.use_spaces([BODY])
 
     def fill() -> None:
@@ -190,7 +160,7 @@ def test_a_full_disk_is_told_apart(tmp_path):
     with pytest.raises(StorageFull):
         fill()
     database.close()
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         assert import_all(opened, [ready(said("one"))]) == {"stored": 1}
 
 
@@ -200,7 +170,7 @@ def test_a_locked_database_is_unavailable_and_recovers(tmp_path, monkeypatch):
     url = sqlite_catalogue(tmp_path)
     other = sqlite.connect(str(tmp_path / "catalogue.sqlite"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         with pytest.raises(CatalogueUnavailable):
             opened.use_spaces([BODY])
         assert opened.version() == 0
@@ -234,9 +204,8 @@ def test_writers_of_one_process_take_turns(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["bad\ud800name", "nul\0name"])
 def test_text_that_a_database_cannot_hold_is_the_callers_fault(url, name):
     """Half a character or a zero byte in a name is an input error or simply unknown, never a crash."""
-    for opened in _opened(url):
-        with pytest.raises((InvalidInput, UnknownIndividual)):
-            opened.individual(name)
+    with closing(SqlCatalogue(url)) as opened, pytest.raises((InvalidInput, UnknownIndividual)):
+        opened.individual(name)
 
 
 @pytest.mark.parametrize("url", ["mysql://host/name", "sqlite://", "sqlite:///:memory:", "no url"])
@@ -257,7 +226,7 @@ def test_postgres_urls_may_be_spelled_as_elsewhere():
 def test_every_image_is_listed_over_many_pages(url, monkeypatch):
     """The list of images is read page by page, without gap or overlap."""
     monkeypatch.setattr("app.adapters.sql_catalogue._SHAS", 3)
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         opened.use_spaces([BODY])
         import_all(opened, [ready(said(f"n{row}", row)) for row in range(10)])
         shas = list(opened.image_shas())
@@ -267,7 +236,7 @@ def test_every_image_is_listed_over_many_pages(url, monkeypatch):
 def test_a_partition_larger_than_a_page_comes_whole(url, monkeypatch):
     """Vectors that stream in several parts keep their order."""
     monkeypatch.setattr("app.adapters.sql_vectors._STREAM", 3)
-    for opened in _opened(url):
+    with closing(SqlCatalogue(url)) as opened:
         opened.use_spaces([BODY])
         rows = [ready(said(f"n{row}", row)) for row in range(10)]
         import_all(opened, rows)

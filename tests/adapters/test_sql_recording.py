@@ -12,19 +12,10 @@ from app.adapters.sql_catalogue import SqlCatalogue
 from app.domain.errors import KeyReused, StorageFull, Unavailable
 from app.domain.ingestion import ImportState, RequestKey, RowState
 from tests.contracts.catalogue import BODY, said, waiting
-from tests.databases import postgres_catalogue, sqlite_catalogue
+from tests.databases import sqlite_catalogue
 
 ROWS = [said(f"n{row}", row) for row in range(2, 9)]
 KEY = RequestKey("a key", "0" * 64)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    if request.param == "sqlite":
-        yield sqlite_catalogue(tmp_path)
-    else:
-        with postgres_catalogue() as found:
-            yield found
 
 
 @pytest.fixture
