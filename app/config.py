@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.domain.errors import InvalidInput, UnknownEnsemble
 
 RELEASED = Path(__file__).resolve().parent.parent / "models" / "released"
-DEFAULT_ENSEMBLE = "beluga-lite-trio"
+DEFAULT_ENSEMBLE = "beluga-lite-quartet"
 
 
 class Settings(BaseSettings):

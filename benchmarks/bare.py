@@ -10,8 +10,11 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-import onnxruntime as ort
 from PIL import Image
+
+import app  # noqa: F401 - tells ONNX Runtime, before it is imported, not to report to its maker
+
+import onnxruntime as ort  # isort: skip
 
 
 class Bare:
@@ -40,7 +43,9 @@ class Bare:
             pixels = np.stack([np.asarray(p.resize(size, Image.Resampling.BILINEAR), np.float32) for p in pictures])
             chw = ((pixels - np.float32(shape["mean"])) / np.float32(shape["std"])).transpose(0, 3, 1, 2)
             both = net.run(["embedding"], {"images": np.concatenate([chw, chw[..., ::-1]])})[0]
-            parts.append(_unit(both[: len(chw)] + both[len(chw) :]))
+            sides = both[: len(chw)], both[len(chw) :]
+            beside = shape.get("mirror") == "beside"
+            parts.append(_unit(np.concatenate(sides, axis=1) if beside else sides[0] + sides[1]))
         return _unit(np.concatenate(parts, axis=1))
 
     def match(self, content: bytes) -> np.ndarray:

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--profile", default="contest")
     parser.add_argument("--kinds", type=Kind, nargs="+", default=list(Kind))
     given = parser.parse_args()
-    ensemble = parse_manifest((RELEASED / "beluga-lite-trio" / "manifest.json").read_bytes())
+    ensemble = parse_manifest((RELEASED / "beluga-lite-quartet" / "manifest.json").read_bytes())
     profile = profile_named(given.profile)
     print(f"profile {profile.name}, {given.dimension} numbers a vector")
     print("images  scenarios  queries  freeze+index s  rank s  score s  ms a query  peak MB")

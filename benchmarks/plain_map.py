@@ -5,14 +5,17 @@ Usage: python benchmarks/plain_map.py models/released/NAME CATALOGUE   (a contes
 
 import csv
 import json
+import os
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from PIL import Image
 from sklearn.metrics import average_precision_score
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # it reports to its maker unless this is set before the import
+import onnxruntime as ort
 
 release, catalogue = Path(sys.argv[1]), Path(sys.argv[2])
 (space,) = json.loads((release / "manifest.json").read_text())["spaces"]
@@ -38,7 +41,8 @@ def embed(path):
         pixels = np.asarray(turned.resize((shape["width"], shape["height"]), Image.Resampling.BILINEAR), np.float32)
         chw = ((pixels - np.float32(shape["mean"])) / np.float32(shape["std"])).transpose(2, 0, 1)
         both = net.run(["embedding"], {"images": np.stack([chw, chw[:, :, ::-1]])})[0]
-        parts.append(unit(both.mean(axis=0)) * member.get("weight", 1.0) ** 0.5)
+        merged = both.reshape(-1) if shape.get("mirror") == "beside" else both.mean(axis=0)
+        parts.append(unit(merged) * member.get("weight", 1.0) ** 0.5)
     return unit(np.concatenate(parts))
 
 

@@ -51,8 +51,8 @@ def by_hand(folder: Path, space: Space, photograph: Photograph, box: Box | None 
         session = ort.InferenceSession(folder / member.file, providers=["CPUExecutionProvider"])
         tensor = PillowImages().prepare(photograph, member.preprocessing, box)
         both = session.run(["embedding"], {"images": np.stack([tensor, tensor[:, :, ::-1]])})[0].astype(np.float64)
-        mean = both.mean(axis=0)
-        parts.append(mean / np.linalg.norm(mean) * np.sqrt(member.weight))
+        merged = np.concatenate(list(both)) if member.preprocessing.mirror == "beside" else both.mean(axis=0)
+        parts.append(merged / np.linalg.norm(merged) * np.sqrt(member.weight))
     joined = np.concatenate(parts)
     return joined / np.linalg.norm(joined)
 
