@@ -94,7 +94,7 @@ def broken(world, monkeypatch):
         def fail(*_args, **_kwargs):
             raise error
 
-        for port in (world.catalogue, world.jobs, world.runs, world.sources, world.sessions):
+        for port in (world.catalogue, world.calibrations, world.jobs, world.runs, world.sources, world.sessions):
             for name in [name for name in dir(port) if not name.startswith("_") and callable(getattr(port, name))]:
                 monkeypatch.setattr(port, name, fail)
         monkeypatch.setattr(type(world.sheets), "open", fail)
