@@ -230,6 +230,19 @@ def test_a_ground_that_forgets_gives_the_same_answers(crowd, monkeypatch):
     assert narrow.cosines.tolist() == roomy.cosines.tolist()
 
 
+def test_a_ground_that_holds_the_own_photograph_alone_adds_nothing(world):
+    """Among views that one space compares there is nothing left to be moved; the others are answered as ever."""
+    snapshot, ensemble = world.index.current(), world.embedder.ensemble
+    gallery = snapshot.gallery
+    own = gallery.annotation[gallery.viewpoint == VIEWPOINTS.index(Viewpoint.TOP)][:1]
+    lefts = gallery.viewpoint == VIEWPOINTS.index(Viewpoint.LEFT)
+    vectors = {space.name: snapshot.vectors(space.name, own) for space in ensemble.spaces}
+    mask = lefts | np.isin(gallery.annotation, own)
+    profile = Profile("moved", (Augment(2),))
+    found = rank(snapshot, ensemble, Viewpoint.TOP, vectors, mask, 20, profile, gallery.image[gallery.rows_of(own)])
+    assert sorted(found.annotations[found.annotations >= 0].tolist()) == gallery.annotation[lefts].tolist()
+
+
 def test_neighbours_of_many_answers_are_looked_for_at_once(crowd, monkeypatch):
     """Twenty queries survey their shortlists in one search, not in one each: small searches are slow ones."""
     world, vectors, _ = crowd
