@@ -102,6 +102,15 @@ def _open(request) -> None:
             work.open.set()
 
 
+def held_up(running: Running) -> tuple[Gated, str]:
+    """A job that is inside its step, and stays there until its gate is opened."""
+    gated = running.works[JobKind.EVALUATE]
+    gated.open.clear()
+    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
+    assert gated.inside.wait(PATIENCE)
+    return gated, job_id
+
+
 def test_a_job_runs_step_by_step_to_its_result(running):
     """Each step is told how far the one before came; the last one gives the result."""
     job = running.jobs.enqueue(JobKind.EVALUATE, {"pack": "a", "deep": [1, {"b": None}]})
@@ -184,10 +193,7 @@ def test_a_resume_that_is_cut_off_leaves_the_job_paused_or_going_on(running, mon
 
 def test_a_job_that_is_told_to_leave_makes_no_empty_steps(running):
     """Where nobody wanted it in the end it is taken up again by itself, and never turns without getting on."""
-    gated = running.works[JobKind.EVALUATE]
-    gated.open.clear()
-    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
-    assert gated.inside.wait(PATIENCE)
+    gated, job_id = held_up(running)
     worker = running.jobs._worker
     assert worker
     worker.halt(job_id)
@@ -199,10 +205,7 @@ def test_a_job_that_is_told_to_leave_makes_no_empty_steps(running):
 
 def test_a_pause_that_is_taken_back_at_once_stops_nothing(running):
     """The job leaves the step under way once, and goes on."""
-    gated = running.works[JobKind.EVALUATE]
-    gated.open.clear()
-    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
-    assert gated.inside.wait(PATIENCE)
+    gated, job_id = held_up(running)
     running.jobs.pause(job_id)
     running.jobs.resume(job_id)
     time.sleep(1.0)
@@ -230,10 +233,7 @@ def test_waits_and_pauses_are_no_tries(running, monkeypatch):
 
 def test_a_step_tells_how_far_it_is(running):
     """A job knows its total and its rate before its first step has ended."""
-    gated = running.works[JobKind.EVALUATE]
-    gated.open.clear()
-    job_id = running.jobs.enqueue(JobKind.EVALUATE, {}).job_id
-    assert gated.inside.wait(PATIENCE)
+    gated, job_id = held_up(running)
     running.jobs.reached(1, 3)
     told = running.until(job_id, lambda job: job.total > 0)
     assert (told.done, told.total) == (1, 3)
