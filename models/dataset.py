@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,11 +149,12 @@ def prepared(
         return pixels
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"pixels-{cache_key(photographs, raw)}.npy"
-    if not path.exists():
-        part = path.with_suffix(".part")
-        pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        _fill(photographs, raw, pixels, progress)
-        part.rename(path)
+    with _one_maker(path):
+        if not path.exists():
+            part = path.with_suffix(".part")
+            pixels = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+            _fill(photographs, raw, pixels, progress)
+            part.rename(path)
     loaded: Pixels = np.load(path, mmap_mode="r")
     return loaded
 
@@ -175,14 +178,26 @@ def cache_key(photographs: Photographs, preprocessing: Preprocessing, *others: s
 
 def stored(path: Path, make: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """The array in ``path``, made and written when it is not there; the file is complete or absent."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as stream:
-            np.save(stream, make())
-        part.rename(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _one_maker(path):
+        if not path.exists():
+            part = path.with_suffix(".part")
+            with part.open("wb") as stream:
+                np.save(stream, make())
+            part.rename(path)
     loaded: npt.NDArray[np.float32] = np.load(path)
     return loaded
+
+
+@contextmanager
+def _one_maker(path: Path) -> Iterator[None]:
+    """Let one process at a time make ``path``: runs that start together share a cache, and would share the part file.
+
+    The system opens the lock when its holder dies.
+    """
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _fill(photographs: Photographs, raw: Preprocessing, pixels: Pixels, progress: Progress | None) -> None:

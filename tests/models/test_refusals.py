@@ -1,8 +1,10 @@
 """What training must not do: score what it was trained on, overwrite a run, trust a stale file or a damaged one."""
 
 # ruff: noqa: E402 - what stands below the skips needs the extra
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -125,11 +127,32 @@ def test_an_exchanged_photograph_has_another_cache(tmp_path):
 
 
 def test_a_stored_array_is_made_once(tmp_path):
-    """What is in the file is read, not made again; no half-written file is left beside it."""
+    """What is in the file is read, not made again; no half-written file is left beside it, only the empty lock."""
     first = stored(tmp_path / "rows.npy", lambda: np.ones((2, 3), np.float32))
     again = stored(tmp_path / "rows.npy", lambda: np.zeros((2, 3), np.float32))
     assert (first == again).all()
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.npy"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.lock", "rows.npy"]
+
+
+def test_runs_that_start_together_make_a_stored_array_once(tmp_path):
+    """The second waits for the first and reads its file, where both would write the same half-made one."""
+    begun, goes_on, makers = Event(), Event(), []
+
+    def made(name: str) -> np.ndarray:
+        makers.append(name)
+        begun.set()
+        assert goes_on.wait(10)
+        return np.ones((2, 3), np.float32)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(stored, tmp_path / "rows.npy", lambda: made("first"))
+        assert begun.wait(10)
+        second = threads.submit(stored, tmp_path / "rows.npy", lambda: made("second"))
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.2)
+        goes_on.set()
+        assert (first.result() == second.result()).all()
+    assert makers == ["first"]
 
 
 def test_runs_of_one_recipe_get_names_of_their_own():
