@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from models.dataset import Int64
+from models.dataset import Int64, Photographs
 from models.recipe import Recipe
 
 
@@ -16,7 +16,8 @@ class Classes:
     ``counts`` are the photographs of each.
     """
 
-    def __init__(self, individuals: Int64, rows: Int64, recipe: Recipe) -> None:
+    def __init__(self, photographs: Photographs, rows: Int64, recipe: Recipe) -> None:
+        individuals = photographs.individuals
         known, counts = np.unique(individuals[rows], return_counts=True)
         self._numbers = np.full(len(individuals), -1, dtype=np.int64)
         self._numbers[rows] = np.searchsorted(known, individuals[rows])
@@ -24,6 +25,15 @@ class Classes:
         self._another = recipe.augment.mirror == "another"
         self._flip, self._pairs = recipe.augment.flip, recipe.sampler.kind != "shuffled"
         self.counts = np.tile(counts.astype(np.int64), 1 + self._another)
+        self._days = photographs.days
+        self._seen = np.zeros((self._days.max(initial=-1) + 2, len(self.counts)), np.bool_)
+        for sides in range(1 + self._another):
+            self._seen[self._days[rows], self._numbers[rows] + sides * self._known] = True
+        self._seen[-1] = False  # the row of photographs whose day is not known
+
+    def seen(self, rows: Int64) -> Tensor:
+        """Which classes (n, classes) were photographed on the survey day of each photograph; none if it is unknown."""
+        return torch.from_numpy(self._seen[self._days[rows]])
 
     def draw(self, rows: Int64, generator: Generator) -> tuple[Tensor, Tensor | None]:
         """The class of each photograph of a batch (n,), and which are mirrored (n,) where the class depends on it."""

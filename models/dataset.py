@@ -47,6 +47,13 @@ class Photographs:
         return [sighting.source_id for sighting in self.sightings]
 
     @property
+    def days(self) -> Int64:
+        """The survey day of every photograph as a number from 0, -1 where it is not known to the day."""
+        days = [day.toordinal() if (day := one.captured.day) else -1 for one in self.sightings]
+        known = np.unique([day for day in days if day >= 0])
+        return np.where(np.array(days) < 0, -1, np.searchsorted(known, days)).astype(np.int64)
+
+    @property
     def viewpoints(self) -> npt.NDArray[np.str_]:
         """The viewpoint of every photograph."""
         return np.array([sighting.viewpoint.value for sighting in self.sightings])

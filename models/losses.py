@@ -46,8 +46,18 @@ class ArcFace(nn.Module):
         every = F.normalize(embeddings) @ F.normalize(self.centres).T
         return every.view(len(embeddings), -1, self.recipe.centres).amax(dim=2)
 
-    def forward(self, embeddings: Tensor, labels: Tensor, ramp: float, generator: Generator | None = None) -> Tensor:
-        """The mean loss of a batch; ``ramp`` in [0, 1] scales the margins at the start of a run."""
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        ramp: float,
+        generator: Generator | None = None,
+        seen: Tensor | None = None,
+    ) -> Tensor:
+        """The mean loss of a batch; ``ramp`` in [0, 1] scales the margins at the start of a run.
+
+        ``seen`` (n, classes) marks the individuals that were photographed on the day of each picture.
+        """
         cosines, chosen = self.cosines(embeddings), labels[:, None]
         margins = self.margins[labels]
         if self.recipe.kind == "elastic-arcface":
@@ -59,6 +69,8 @@ class ArcFace(nn.Module):
         # Beyond pi the cosine would rise again: there the loss goes on falling along a straight line.
         moved = torch.where(angles + margins < math.pi, torch.cos(angles + margins), own - margins * margins.sin())
         logits = self.recipe.scale * cosines.scatter(1, chosen, moved)
+        if seen is not None:
+            logits = logits + self.recipe.occasion * seen
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
 
@@ -75,7 +87,12 @@ class Objective(nn.Module):
         self._pairs = library.SupConLoss(temperature=recipe.temperature) if library else None
 
     def forward(
-        self, embeddings: Tensor, labels: Tensor, progress: float, generator: Generator | None = None
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        progress: float,
+        generator: Generator | None = None,
+        seen: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch at ``progress`` in [0, 1) of the run, and its parts by name."""
         recipe = self.recipe
@@ -84,7 +101,7 @@ class Objective(nn.Module):
             loss = F.cross_entropy(self.classifier(embeddings), labels, label_smoothing=smoothing)
         else:
             ramp = min(1.0, progress / recipe.margin_ramp) if recipe.margin_ramp else 1.0
-            loss = self.angular(embeddings, labels, ramp, generator)
+            loss = self.angular(embeddings, labels, ramp, generator, seen)
         if recipe.partners == "sum":
             # Anchors and partners are equally many: the sum of their two mean losses is twice the mean over all.
             loss = 2.0 * loss

@@ -78,6 +78,10 @@ class LossRecipe(_Section):
     ``classifier_share`` of the run comes first as a plain classifier, smoothed by ``classifier_smoothing`` (fourth
     place); the rest has ``label_smoothing``. ``focal_gamma`` weighs the batch's mean loss L by (1 - exp(-L)) ** gamma
     (third place). ``partners`` "sum" adds the mean loss of the anchors and that of their partners (first place).
+
+    ``occasion`` is the head start, in logits, of individuals that were photographed on the picture's survey day: a
+    prior over who may be there (Menon et al., Long-tail learning via logit adjustment, 2021), under which the light
+    and the water of a day tell nobody apart, so that the net has no use for them.
     """
 
     kind: Literal["arcface", "elastic-arcface", "softmax"] = "arcface"
@@ -93,6 +97,7 @@ class LossRecipe(_Section):
     classifier_share: Share = 0.0
     classifier_smoothing: Share = 0.0
     partners: Literal["mean", "sum"] = "mean"
+    occasion: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
     contrast: Annotated[float, Field(ge=0.0)] = 0.0
     temperature: Positive = 0.1
 

@@ -77,7 +77,7 @@ class Trainer:
         refuse_leaks(pack, photographs, rows)
         random = np.random.default_rng(recipe.seed)
         self._sampler = Sampler(photographs, rows, recipe.sampler, recipe.schedule.batch, random)
-        self._classes = Classes(photographs.individuals, self._sampler.rows, recipe)
+        self._classes = Classes(photographs, self._sampler.rows, recipe)
         net = make_net(recipe.net, pretrained=bounds.pretrained)
         net = net.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         objective = Objective(self._classes.counts, net.dimension, recipe.loss).to(self._device)
@@ -170,7 +170,8 @@ class Trainer:
         images = normalised(pictures, shape).to(self._device)
         with _quick(self._device):
             embeddings = session.net(images)
-        loss, parts = session.objective(embeddings.float(), labels.to(self._device), progress, session.generator)
+        seen = self._classes.seen(rows).to(self._device) if self._recipe.loss.occasion else None
+        loss, parts = session.objective(embeddings.float(), labels.to(self._device), progress, session.generator, seen)
         norm = session.optimiser.step(loss, progress)
         session.average.update(session.net)
         return {"loss": float(loss.detach()), "gradient": norm, **parts}

@@ -32,6 +32,18 @@ def test_arcface_is_the_library_s_where_they_overlap(centres):
     assert ours(rows, labels, 1.0).item() == pytest.approx(theirs(rows, labels).item(), rel=1e-4)
 
 
+def test_individuals_of_the_same_day_have_a_head_start():
+    """The loss is the cross-entropy of logits to which the prior of the picture's day is added."""
+    ours = ArcFace(np.full(3, 4), 7, LossRecipe(scale=4.0, occasion=2.0))
+    torch.manual_seed(0)
+    rows, labels = torch.randn(2, 7), torch.tensor([0, 2])
+    seen = torch.tensor([[True, True, False], [False, False, True]])
+    logits = 4.0 * ours.cosines(rows) + torch.tensor([[2.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+    expected = torch.nn.functional.cross_entropy(logits, labels)
+    assert ours(rows, labels, 0.0, seen=seen).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert ours(rows, labels, 0.0).item() > expected.item()
+
+
 def test_margins_are_those_of_second_place():
     """0.5 n ** -0.125 + 0.05, written as bounds and a power: one photograph gets 0.55."""
     counts = np.array([1, 2, 10, 106])

@@ -1,13 +1,16 @@
 """The parts of training, each held against what it must equal."""
 
 # ruff: noqa: E402 - what stands below the skips needs the extra
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra, which is not installed")
 pytest.importorskip("efficientnet_lite_pytorch", reason="training needs the [train] extra, which is not installed")
 
-from app.domain.catalogue import CaptureDate, Sighting, Viewpoint
+from app.domain.catalogue import CaptureDate, DatePrecision, Sighting, Viewpoint
 from app.domain.errors import InvalidInput
 from models.adapt import fit_head
 from models.augment import Augment
@@ -253,7 +256,7 @@ def test_a_mirrored_pair_shows_another_individual(tmp_path):
     rows = np.arange(len(shown))
     text = '[net]\nbackbone = "efficientnet-lite0"\n[input]\nstages = [[64, 32]]\n[sampler]\nkind = "pairs"\n'
     same, another = (
-        Classes(shown.individuals, rows, parse_recipe(f'name = "tiny"\n{text}[augment]\nmirror = "{word}"\n'))
+        Classes(shown, rows, parse_recipe(f'name = "tiny"\n{text}[augment]\nmirror = "{word}"\n'))
         for word in ("same", "another")
     )
     batch = np.concatenate([rows[:20], rows[:20]])
@@ -265,3 +268,19 @@ def test_a_mirrored_pair_shows_another_individual(tmp_path):
     assert 4 < int(mirrored[:20].sum()) < 16
     assert torch.equal(labels, numbers + 8 * mirrored)
     assert another.counts.tolist() == [*same.counts.tolist()] * 2
+
+
+def test_a_day_shows_the_individuals_that_were_photographed_on_it(tmp_path):
+    """Each photograph is told apart under a prior over its own day's individuals; an unknown day names nobody."""
+    known = [CaptureDate(datetime(2019, 8, day, tzinfo=UTC), DatePrecision.DAY) for day in (7, 5, 7)]
+    month = CaptureDate(datetime(2019, 8, 5, tzinfo=UTC), DatePrecision.MONTH)
+    table = photographs(tmp_path, animals=4, encounters=1, shots=1)
+    tops = [one for one in table.sightings if one.viewpoint is Viewpoint.TOP]
+    dated = tuple(replace(one, captured=when) for one, when in zip(tops, [*known, month], strict=True))
+    table = replace(table, sightings=dated, individuals=np.arange(4), encounters=np.arange(4), parts=table.parts[:4])
+    assert table.days.tolist() == [1, 0, 1, -1]
+    text = 'name = "tiny"\n[net]\nbackbone = "efficientnet-lite0"\n[input]\nstages = [[64, 32]]\n[augment]\nmirror = '
+    same, another = (Classes(table, np.arange(4), parse_recipe(f'{text}"{word}"\n')) for word in ("same", "another"))
+    seen = [[1, 0, 1, 0], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]]
+    assert same.seen(np.arange(4)).int().tolist() == seen
+    assert another.seen(np.arange(4)).int().tolist() == [row * 2 for row in seen]
