@@ -156,6 +156,7 @@ def export(  # noqa: PLR0913 - each is an option of the command line
         typer.Option(help="Fold a whitening in: of all variance, or of that across encounters."),
     ] = "none",
     *,
+    components: Annotated[int, typer.Option(min=8, help="The longest that a whitened vector may be.")] = 512,
     also_at: Annotated[list[str] | None, typer.Option(help="HEIGHTxWIDTH: look at this size as well.")] = None,
     weight: Annotated[list[float] | None, typer.Option(min=0.01, help="A weight for each run, in their order.")] = None,
     cache: Cache = _CACHE,
@@ -171,7 +172,7 @@ def export(  # noqa: PLR0913 - each is an option of the command line
         if weight and len(weight) != len(runs):
             raise InvalidInput(f"{len(weight)} weights for {len(runs)} runs: give one for each, or none")
         sizes = tuple(_size(text) for text in also_at or ())
-        plan = ExportPlan(Levelling(whitening), int8, sizes, tuple(weight or ()))
+        plan = ExportPlan(Levelling(whitening), components, int8, sizes, tuple(weight or ()))
         ensemble = release_runs(runs, data, out, title, cache, plan, tick)
     typer.echo(f"{ensemble.name} with {len(ensemble.members)} members is in {out}")
 

@@ -39,11 +39,12 @@ class Levelling(StrEnum):
 class ExportPlan:
     """How trained nets become members.
 
-    ``also_at`` are further sizes (height, width) at which each looks as well; ``weights`` those of the runs in their
-    order, 1 each when there are none.
+    ``components`` bounds the length of a whitened vector. ``also_at`` are further sizes (height, width) at which each
+    looks as well; ``weights`` those of the runs in their order, 1 each when there are none.
     """
 
     whitening: Levelling = Levelling.NONE
+    components: int = 512
     int8: bool = False
     also_at: tuple[tuple[int, int], ...] = ()
     weights: tuple[float, ...] = ()
@@ -74,23 +75,27 @@ def read_run(path: Path) -> Trained:
 
 
 def trained_member(
-    trained: Trained, photographs: Photographs, fitted_on: Int64, cache: Path, *, whitening: Levelling = Levelling.NONE
+    trained: Trained,
+    photographs: Photographs,
+    fitted_on: Int64,
+    cache: Path,
+    plan: ExportPlan = ExportPlan(),
 ) -> Part:
-    """Export a run's net, with a whitening fitted on the rows ``fitted_on`` folded in where one is wanted."""
+    """Export a run's net, with a whitening fitted on the rows ``fitted_on`` folded in where the plan wants one."""
     recipe, shape = trained.recipe, trained.shape
     pixels = prepared(photographs, shape, cache)
     model = Exported(trained.net)
-    if whitening is not Levelling.NONE:
+    if plan.whitening is not Levelling.NONE:
         plain = onnx_model(export(model, shape))
         # Where the mirror stands beside, each side is levelled alone.
         seen = replace(shape, mirror=Mirror.NONE) if shape.mirror is Mirror.BESIDE else shape
         features = embed(plain, pixels, seen, fitted_on, unit_views=True, batch=8)
-        model = Exported(trained.net, level(features, photographs, fitted_on, whitening))
+        model = Exported(trained.net, level(features, photographs, fitted_on, plan))
     content = export(model, shape)
     facts = {
         "backbone": recipe.net.backbone,
         "recipe": recipe.name,
-        "whitening": whitening.value,
+        "whitening": plan.whitening.value,
         "parity_with_torch": asdict(parity(model, content, sample(pixels, CHECKED), shape)),
     }
     return Part(recipe.name, content, model.dimension * shape.mirror.sides, shape, facts=facts)
@@ -102,11 +107,12 @@ def at_size(part: Part, height: int, width: int) -> Part:
     return replace(part, name=f"{part.name}-{height}x{width}", preprocessing=shape)
 
 
-def level(features: Float32, photographs: Photographs, rows: Int64, kind: Levelling) -> Whitening:
-    """The whitening of this kind for features (n, d) of the photographs ``rows``."""
-    if kind is Levelling.VARIANCE:
-        return fit_whitening(features, features.shape[1])
-    return fit_across_encounters(features, photographs.individuals[rows], photographs.encounters[rows])
+def level(features: Float32, photographs: Photographs, rows: Int64, plan: ExportPlan) -> Whitening:
+    """The whitening of the plan's kind for features (n, d) of the photographs ``rows``."""
+    if plan.whitening is Levelling.VARIANCE:
+        return fit_whitening(features, plan.components)
+    individuals, encounters = photographs.individuals[rows], photographs.encounters[rows]
+    return fit_across_encounters(features, individuals, encounters, dimension=plan.components)
 
 
 def sample(pixels: Pixels, count: int) -> Pixels:

@@ -45,11 +45,14 @@ def fit_whitening(rows: Float32, dimension: int, *, shrink: float = 1e-3) -> Whi
     return _scaled(mean, (vectors[:, strongest] / spread).T)
 
 
-def fit_across_encounters(rows: Float32, individuals: Int64, encounters: Int64, *, shrink: float = 10.0) -> Whitening:
+def fit_across_encounters(
+    rows: Float32, individuals: Int64, encounters: Int64, *, shrink: float = 10.0, dimension: int | None = None
+) -> Whitening:
     """Fit on rows (n, d) of individuals that were met more than once: the inverse root of their own scatter.
 
     The scatter is that of an individual's encounter means around their mean, every individual weighing the same;
-    ``shrink`` adds that multiple of its mean variance. Raises InvalidInput when nobody was met twice.
+    ``shrink`` adds that multiple of its mean variance. With ``dimension`` only so many of the strongest components of
+    the result are kept. Raises InvalidInput when nobody was met twice.
     """
     scatters = []
     for individual in np.unique(individuals):
@@ -61,7 +64,11 @@ def fit_across_encounters(rows: Float32, individuals: Int64, encounters: Int64, 
         raise InvalidInput("no individual that is trained on was met in two encounters: use another whitening")
     values, vectors = np.linalg.eigh(np.mean(scatters, axis=0))
     spread = np.sqrt(np.maximum(values, 0.0) + shrink * values.mean())
-    return _scaled(rows.mean(axis=0, dtype=np.float64), (vectors / spread) @ vectors.T)
+    mean, matrix = rows.mean(axis=0, dtype=np.float64), (vectors / spread) @ vectors.T
+    if dimension is not None and dimension < len(matrix):
+        left = (rows - mean) @ matrix.T
+        matrix = np.linalg.eigh(left.T @ left)[1][:, ::-1][:, :dimension].T @ matrix
+    return _scaled(mean, matrix)
 
 
 def _scaled(mean: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64]) -> Whitening:

@@ -102,7 +102,7 @@ def release_runs(
     parts: dict[tuple[Viewpoint, ...], list[Part]] = {}
     weights = plan.weights or (1.0,) * len(trained)
     for one, rows, name, weight in zip(trained, seen, names, weights, strict=True):
-        part = trained_member(one, photographs, rows, cache, whitening=plan.whitening)
+        part = trained_member(one, photographs, rows, cache, plan)
         part = replace(part, name=name, weight=weight)
         served = tuple(view for view in Viewpoint if view in one.recipe.viewpoints)
         parts.setdefault(served, []).append(eight_bits(part, photographs, rows, cache) if plan.int8 else part)

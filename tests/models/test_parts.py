@@ -147,6 +147,9 @@ def test_what_changes_between_encounters_counts_less():
     rows = np.stack([own, day], axis=1).astype(np.float32)
     matrix = np.abs(fit_across_encounters(rows, individuals, encounters, shrink=0.01).matrix)
     assert matrix[0, 0] > 5 * matrix[1, 1]
+    kept = fit_across_encounters(rows, individuals, encounters, shrink=0.01, dimension=1).matrix
+    assert kept.shape == (1, 2)
+    assert abs(kept[0, 0]) > 5 * abs(kept[0, 1])  # what was damped is not the strongest any more
     with pytest.raises(InvalidInput, match="two encounters"):
         fit_across_encounters(rows, np.arange(180), encounters)
 
