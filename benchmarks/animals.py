@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from app.domain.marks import fit_logistic, verified
+from app.domain.occasions import day_of
 from app.domain.partition import VIEWPOINTS, Int64, Mask
 from app.domain.profiles import COSINE, REVIEW, VERIFIED, Profile, Verify
 from app.domain.ranking import Answers
@@ -47,7 +48,8 @@ def answers(stored: Stored, rows: Sequence[int], mask: Mask, profile: Profile, k
             for space in spaces
             if viewpoint in space.viewpoints
         }
-        questions.append(Questions(viewpoint, vectors))
+        day = day_of(columns.day[columns.rows_of(same)].tolist())
+        questions.append(Questions(viewpoint, vectors, day=np.array([day])))
     return listed_together(stored.snapshot, stored.ensemble, questions, mask, k, profile)
 
 

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.partition import Int64, Mask
-from app.domain.profiles import CONTEST, REVIEW, Augment, Bridge, Expand, Fold, Profile, Spread, Stage, Vouch
+from app.domain.profiles import (
+    REVIEW,
+    Augment,
+    Bridge,
+    Centre,
+    Expand,
+    Fold,
+    Occasion,
+    Profile,
+    Spread,
+    Stage,
+    Vouch,
+)
 from app.domain.rerank import Float64
 from benchmarks.measured import ANY, OTHER, Measured, Questions
 from benchmarks.pages import table
@@ -51,14 +63,38 @@ def expanding() -> dict[str, Profile]:
 def augmenting() -> dict[str, Profile]:
     found = {}
     for near, power, best in ((4, 3.0, 3), (8, 3.0, 0), (8, 3.0, 1), (8, 3.0, 3), (8, 1.0, 3), (12, 3.0, 3)):
-        stages: tuple[Stage, ...] = (Augment(near, power), Expand(best))
-        found[f"{near} neighbours, power {power:g}, {best} answers"] = Profile("", stages if best else stages[:1])
+        moved: tuple[Stage, ...] = (Augment(near, power), Expand(best)) if best else (Augment(near, power),)
+        stages = (Centre(), *moved, Occasion())
+        found[f"{near} neighbours, power {power:g}, {best} answers"] = Profile("", stages)
     return found
+
+
+def centring() -> dict[str, Profile]:
+    """What a day shares taken out of the vectors, by half or all of it, and how few photographs say something."""
+    grid = ((0.5, 20.0), (1.0, 5.0), (1.0, 20.0), (1.0, 60.0))
+    found = {f"weight {weight:g}, prior {prior:g}": Profile("", (Centre(weight, prior),)) for weight, prior in grid}
+    return {"none": Profile("")} | found
+
+
+def rewarding() -> dict[str, Profile]:
+    """The gain of the query's own day at the end of `contest`."""
+    moved = (Centre(), Augment(), Expand())
+    return {f"gain {gain:g}": Profile("", (*moved, Occasion(gain))) for gain in (0.0, 0.05, 0.1, 0.15, 0.2)}
 
 
 def listing() -> dict[str, Profile]:
     """A plain list, and re-rankers before one that shows each encounter once."""
-    before = {"": (), "vouch": (Vouch(),), "expand": (Expand(),), "augment": (Augment(),), "contest": CONTEST.stages}
+    moved = (Augment(), Expand())
+    before: dict[str, tuple[Stage, ...]] = {
+        "": (),
+        "vouch": (Vouch(),),
+        "expand": (Expand(),),
+        "augment": (Augment(),),
+        "centre": (Centre(),),
+        "centre, occasion 0.05": (Centre(), Occasion(0.05)),
+        "centre, occasion 0.15": (Centre(), Occasion(0.15)),
+        "centre, augment, expand": (Centre(), *moved),
+    }
     shown = (Fold(), Spread())
     spread = {", ".join(filter(None, (name, "fold, spread"))): (*stages, *shown) for name, stages in before.items()}
     return {name: Profile("", stages) for name, stages in ({"cosine": ()} | spread).items()}
@@ -76,8 +112,10 @@ def chosen(questions: Questions, across: Questions) -> str:
         (Choice("vouch", "map20", ANY, vouching(), f"{Vouch().weights}, power 7"), questions, ""),
         (Choice("expand", "map20", ANY, expanding(), "3 answers, power 3"), questions, ""),
         (Choice("`contest`", "map20", ANY, augmenting(), "8 neighbours, power 3, 3 answers"), questions, ""),
-        (Choice("`review`", "top20", ANY, listing(), "fold, spread"), questions, ""),
-        (Choice("`review`", "top20", OTHER, listing(), "fold, spread"), questions, ""),
+        (Choice("centre", "map20", OTHER, centring(), "weight 1, prior 20"), questions, ""),
+        (Choice("occasion", "map20", ANY, rewarding(), "gain 0.15"), questions, ""),
+        (Choice("`review`", "top20", ANY, listing(), "centre, occasion 0.05, fold, spread"), questions, ""),
+        (Choice("`review`", "top20", OTHER, listing(), "centre, occasion 0.05, fold, spread"), questions, ""),
         (Choice("bridge", "map20", ANY, bridging(), _bridge()), across, "other"),
     ):
         if asked.scenarios:

@@ -52,7 +52,8 @@ class Stored:
         viewpoint = VIEWPOINTS[self.snapshot.gallery.viewpoint[rows[0]]]
         spaces = [space.name for space in self.ensemble.spaces if viewpoint in space.viewpoints]
         vectors = {space: self.snapshot.vectors(space, asked) for space in spaces}
-        questions = Questions(viewpoint, vectors, self.snapshot.gallery.image[rows], through)
+        columns = self.snapshot.gallery
+        questions = Questions(viewpoint, vectors, columns.image[rows], through, columns.day[rows])
         answers = listed(self.snapshot, self.ensemble, questions, mask, MAX_ROWS, profile)
         for place, answer in zip(places.tolist(), answers, strict=True):
             best = answer.first(MAX_ROWS)

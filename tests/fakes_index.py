@@ -11,6 +11,7 @@ import numpy as np
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Float32
 from app.domain.errors import IndexUnavailable, SpaceMismatch
+from app.domain.occasions import DaySums
 from app.domain.partition import NOBODY, VIEWPOINTS, Gallery, Int64, Mask, Partition
 from app.domain.ports import Neighbours, VectorSource
 
@@ -141,6 +142,7 @@ class NumpySnapshot:
         for partition in self.signatures:
             ids, vectors = source.partition(partition)
             self._held[partition.space] |= dict(zip(ids.tolist(), vectors, strict=True))
+        self.days = DaySums()
 
     def search(self, space: str, queries: Float32, mask: Mask, k: int) -> Neighbours:
         held = self._space(space)

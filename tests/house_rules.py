@@ -36,6 +36,10 @@ MAY_IMPORT: dict[str, tuple[tuple[str, ...], str]] = {
         ("app.domain", "app.telemetry", "app.services.shortlist"),
         "reading the vectors of a gallery is a part of ranking it, apart for its size",
     ),
+    "app.services.shortlist": (
+        ("app.domain", "app.telemetry", "app.services.looks"),
+        "what the days of a gallery share is a part of reading its vectors, apart for its size",
+    ),
     "app.services.plan": (
         ("app.domain", "app.telemetry", "app.services.opened"),
         "a dry run opens a photograph by the very code of the import",

@@ -11,6 +11,7 @@ import numpy as np
 from app.adapters.faiss_manifest import Entry, Manifest
 from app.domain.ensemble import Float32
 from app.domain.errors import Corrupt, SpaceMismatch
+from app.domain.occasions import DaySums
 from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask
 from app.domain.ports import Neighbours
 
@@ -90,6 +91,7 @@ class FaissSnapshot:
         self._partitions = {partition.entry: partition for partition in partitions}
         self._gallery = gallery
         self._batch_threads = batch_threads
+        self._days = DaySums()
         self._shelves = {
             space: _shelf(space, gallery, [p for p in partitions if p.entry.stamp.partition.space == space])
             for space in manifest.spaces
@@ -110,6 +112,10 @@ class FaissSnapshot:
     @property
     def gallery(self) -> Gallery:
         return self._gallery
+
+    @property
+    def days(self) -> DaySums:
+        return self._days
 
     def partition(self, entry: Entry) -> FaissPartition | None:
         """The partition that was loaded or built for exactly this entry."""

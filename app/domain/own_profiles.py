@@ -14,8 +14,10 @@ from app.domain.profiles import (
     BUILT_IN,
     Augment,
     Bridge,
+    Centre,
     Expand,
     Fold,
+    Occasion,
     Profile,
     Reciprocal,
     Spread,
@@ -25,7 +27,8 @@ from app.domain.profiles import (
 )
 
 STAGES: Mapping[str, type[Stage]] = {
-    kind.__name__.lower(): kind for kind in (Augment, Expand, Vouch, Reciprocal, Bridge, Fold, Spread, Verify)
+    kind.__name__.lower(): kind
+    for kind in (Centre, Augment, Expand, Vouch, Reciprocal, Bridge, Occasion, Fold, Spread, Verify)
 }
 """Every stage by its name in receipts and in the user's file."""
 

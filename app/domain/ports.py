@@ -18,6 +18,7 @@ from app.domain.errors import Fault
 from app.domain.findings import Finding
 from app.domain.formats import Layout, SheetFormat
 from app.domain.ingestion import Embedded, ImportReport, ImportState, Refused, RequestKey, RowState
+from app.domain.occasions import DaySums
 from app.domain.partition import Gallery, Int64, Mask, Partition
 from app.domain.photograph import Photograph
 from app.domain.ports_hashes import Hashes
@@ -82,11 +83,14 @@ class Snapshot(Protocol):
     @property
     def fingerprints(self) -> Mapping[str, str]:
         """Fingerprint of each of its spaces, by name: vectors of another fingerprint must not be asked about."""
-        ...
 
     @property
     def gallery(self) -> Gallery:
         """The columns of all its annotations."""
+
+    @property
+    def days(self) -> DaySums:
+        """What the vectors of each viewpoint and day sum up to."""
 
     def held(self, space: str) -> Mask:
         """Which gallery rows have a vector in this space; raises SpaceMismatch."""
@@ -187,7 +191,6 @@ class Catalogue(VectorSource, Hashes, Protocol):
         """Store a chunk: annotations with vectors, and row states (``refused`` among them), in one transaction.
 
         Raises SpaceMismatch unless ``fingerprints``, of the vectors' spaces by name, are those of the active ones.
-
         A row whose photograph and box are known already becomes ``unchanged`` and adds nothing; a row that gives the
         source id of another photograph is refused.
         """
@@ -272,10 +275,7 @@ class Uploads(Protocol):
     """Archives that were posted and wait for their import."""
 
     def store(self, archive: BinaryIO) -> str:
-        """Keep a copy, on disk before this returns; gives its source, ``upload:name``.
-
-        Raises StorageFull, Unavailable.
-        """
+        """Keep a copy, on disk before this returns: its source, ``upload:name``; raises StorageFull, Unavailable."""
 
     def discard(self, source: str) -> None:
         """Forget an upload that no import needs any more; any other source is left alone. Raises Unavailable."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -28,6 +28,18 @@ BOUNDS = "bounds"
 def _setting(default: V, least: float, most: float) -> V:
     found: V = field(default=default, metadata={BOUNDS: (least, most)})
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Centre(Stage):
+    """What the photographs of one survey day and viewpoint share is taken out of their vectors and of the query's.
+
+    ``weight`` says how much of their mean, ``prior`` how many photographs without anything in common it is drawn down
+    by: a day of few says little. A query of an unknown day or viewpoint is compared as it is.
+    """
+
+    weight: float = _setting(1.0, 0, 1)
+    prior: float = _setting(20.0, 0, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,16 @@ class Bridge(Stage):
 
 
 @dataclass(frozen=True, slots=True)
+class Occasion(Stage):
+    """An annotation of the query's own survey day gains ``gain``, at most half of what lacks to a likeness of 1.
+
+    Whoever was seen that day was mostly seen more than once. A query of an unknown day gives nothing to anyone.
+    """
+
+    gain: float = _setting(0.15, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Fold(Stage):
     """Annotations of one moment (bit-identical or burst near-duplicate photographs) count once."""
 
@@ -124,6 +146,10 @@ class Profile:
         """Its stage of this kind, if it has one."""
         return next((stage for stage in self.stages if isinstance(stage, kind)), None)
 
+    def without(self, *kinds: type[Stage]) -> Profile:
+        """The profile without its stages of these kinds."""
+        return replace(self, stages=tuple(stage for stage in self.stages if not isinstance(stage, kinds)))
+
     def settings(self) -> dict[str, dict[str, Setting]]:
         """The settings of each stage by its name, as JSON can hold them."""
         return {
@@ -133,10 +159,10 @@ class Profile:
 
 
 COSINE = Profile("cosine")
-CONTEST = Profile("contest", (Augment(), Expand()))
-REVIEW = Profile("review", (Bridge(), Fold(), Spread()))
+CONTEST = Profile("contest", (Centre(), Augment(), Expand(), Occasion()))
+REVIEW = Profile("review", (Centre(), Bridge(), Occasion(0.05), Fold(), Spread()))
 
-VERIFIED = Profile("verified", (Bridge(), Fold(), Spread(), Verify()))
+VERIFIED = Profile("verified", (*REVIEW.stages, Verify()))
 
 BUILT_IN: Mapping[str, Profile] = MappingProxyType({one.name: one for one in (REVIEW, CONTEST, COSINE, VERIFIED)})
 

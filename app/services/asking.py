@@ -12,8 +12,10 @@ import numpy as np
 from app.domain.catalogue import Annotation, Viewpoint
 from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import InvalidInput, LimitReached, NotFound
-from app.domain.partition import Mask, Scope
+from app.domain.occasions import day_of, idle
+from app.domain.partition import UNDATED, Gallery, Int64, Mask, Scope
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot
+from app.domain.profiles import Profile
 from app.domain.question import MatchRequest
 from app.domain.rerank import mean_direction
 from app.services.rank import Questions
@@ -55,7 +57,26 @@ class Query:
 
     def questions(self, through: Mask) -> list[Questions]:
         """One query for each viewpoint: its photographs fused, space by space."""
-        return [Questions(viewpoint, self._fused(viewpoint), through=through) for viewpoint in self.viewpoints]
+        return [
+            Questions(viewpoint, self._fused(viewpoint), through=through, day=np.array([self.day(viewpoint)]))
+            for viewpoint in self.viewpoints
+        ]
+
+    def day(self, viewpoint: Viewpoint) -> int:
+        """The one day (an ordinal) of its photographs, UNDATED where it is not known or there are several."""
+        days = (one.captured for one in self.asked if one.viewpoint is viewpoint)
+        return day_of(day.toordinal() if day else UNDATED for day in days)
+
+    def idle(self, profile: Profile) -> tuple[str, ...]:
+        """Why stages of a profile did nothing for want of a day, in sentences."""
+        several = len(self.asked) > 1
+        told = (idle(profile, viewpoint, self.day(viewpoint), several=several) for viewpoint in self.viewpoints)
+        return tuple(filter(None, told))
+
+    def of_their_day(self, gallery: Gallery, annotations: Int64) -> Mask:
+        """Which annotations (n) are of a survey day that is asked about."""
+        days = [day for viewpoint in self.viewpoints if (day := self.day(viewpoint)) != UNDATED]
+        return np.isin(gallery.day[gallery.rows_of(annotations)], days)
 
     def _fused(self, viewpoint: Viewpoint) -> dict[str, Float32]:
         same = [one.vectors for one in self.asked if one.viewpoint is viewpoint]

@@ -15,7 +15,7 @@ from app.domain.partition import VIEWPOINTS, Gallery, Int64, Scope
 from app.domain.ports import Snapshot
 from app.domain.profiles import Profile
 from app.domain.scenario import MAX_ROWS, Prediction, Query, Scenario, check_predictions
-from app.services.rank import rank
+from app.services.rank import Questions, rank
 
 
 def predict(
@@ -45,8 +45,9 @@ def predict(
             continue
         asked = np.array([ids[query.image_id] for query in queries], np.int64)
         vectors = {space.name: snapshot.vectors(space.name, asked) for space in spaces}
-        own = snapshot.gallery.image[snapshot.gallery.rows_of(asked)]
-        found = rank(snapshot, ensemble, viewpoint, vectors, chosen.mask, MAX_ROWS, profile, own)
+        at = snapshot.gallery.rows_of(asked)
+        questions = Questions(viewpoint, vectors, snapshot.gallery.image[at], day=snapshot.gallery.day[at])
+        found = rank(snapshot, ensemble, questions, chosen.mask, MAX_ROWS, profile)
         for row, query in enumerate(queries):
             rows[query.query_id] = list(_rows(query, found.annotations[row], found.cosines[row], names))
     ordered = []

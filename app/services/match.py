@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from app.domain.odds import OF_SEVERAL, UNSTORED, Odds, odds
 from app.domain.partition import NOBODY, Gallery, Mask, Scope, Selection
 from app.domain.ports import Blobs, Catalogue, Embedder, Images, Snapshot, VectorIndex
 from app.domain.ports_calibrations import KnownCalibrations
-from app.domain.profiles import Profile, Verify
+from app.domain.profiles import Occasion, Profile, Verify
 from app.domain.question import MOST_INSIDE, GroupBy, MatchRequest
 from app.domain.ranking import Answers
 from app.domain.trials import SHORTLIST, Listed
@@ -31,7 +32,7 @@ class Candidate:
     """One answer: ``score`` in [0, 1] orders candidates and is not a probability.
 
     ``days_between`` counts from the nearest photograph asked about, None when a date is unknown; ``same_photograph``
-    marks the bytes of one of them;
+    marks the bytes of one of them, ``same_occasion`` what gained by being of the very day that was asked about;
     ``probability_same`` is None without a calibration for this ensemble and profile; ``bridge`` is the annotation in
     the query's own view through which another view was found. ``folded`` counts what is shown inside this answer, the
     whole of the gallery searched, and ``inside`` names the first MOST_INSIDE of it, best first.
@@ -43,6 +44,7 @@ class Candidate:
     annotation: Annotation
     days_between: int | None
     same_photograph: bool
+    same_occasion: bool
     bridge: Annotation | None
     folded: int
     inside: tuple[int, ...]
@@ -50,19 +52,20 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class QueryFacts:
-    """One photograph that was asked about; ``annotation_id`` is None for one that was sent."""
+    """One photograph that was asked about, with its day; ``annotation_id`` is None for one that was sent."""
 
     sha256: str
     annotation_id: int | None
     viewpoint: Viewpoint
+    captured: date | None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What was searched, with which versions: enough to understand the answer years later.
 
-    ``removed`` counts the annotations that each filter took away, ``searched`` those that were left; ``milliseconds``
-    gives the time of each stage.
+    ``removed`` counts the annotations that each filter took away, ``searched`` those that were left; ``notes`` tell
+    which stages of the profile could do nothing, and why; ``milliseconds`` gives the time of each stage.
     """
 
     queries: tuple[QueryFacts, ...]
@@ -78,6 +81,7 @@ class Receipt:
     gallery: int
     searched: int
     removed: Mapping[str, int]
+    notes: tuple[str, ...]
     milliseconds: Mapping[str, float]
 
 
@@ -128,7 +132,8 @@ class Match:
         if (stage := request.profile.stage(Verify)) is not None:
             found = self._verified(request, found, known, stage)
             watch.lap("verify")
-        candidates = _candidates(request, query, found, known, said, self._inside(request, found, snapshot))
+        inside = self._inside(request, found, snapshot)
+        candidates = _candidates(request, query, snapshot.gallery, found, known, said, inside)
         watch.lap("look_up")
         receipt = _receipt(request, query, snapshot, ensemble, selection, watch.milliseconds)
         return MatchResult(candidates, receipt, said)
@@ -216,6 +221,7 @@ def _completed(request: MatchRequest, gallery: Gallery, searched: Mask, found: A
 def _candidates(
     request: MatchRequest,
     query: Query,
+    gallery: Gallery,
     found: Answers,
     known: Mapping[int, Annotation],
     said: Odds,
@@ -225,6 +231,7 @@ def _candidates(
     ids = shown.annotations.tolist()
     same = said.same or (None,) * len(ids)
     ranked = zip(ids, ranking.score_of(shown.likeness), same, strict=False)
+    rewarded = query.of_their_day(gallery, shown.annotations) & (request.profile.stage(Occasion) is not None)
     return tuple(
         Candidate(
             rank=place,
@@ -233,6 +240,7 @@ def _candidates(
             annotation=known[number],
             days_between=query.days_from(known[number].captured.day),
             same_photograph=known[number].image.sha256 in query.digests,
+            same_occasion=bool(rewarded[place - 1]),
             bridge=known.get(int(shown.bridges[place - 1])),
             folded=len(shown.folded[place - 1]),
             inside=inside[place - 1],
@@ -256,7 +264,7 @@ def _receipt(
     milliseconds: Mapping[str, float],
 ) -> Receipt:
     return Receipt(
-        queries=tuple(QueryFacts(one.sha256, one.annotation_id, one.viewpoint) for one in query.asked),
+        queries=tuple(QueryFacts(one.sha256, one.annotation_id, one.viewpoint, one.captured) for one in query.asked),
         catalogue_version=snapshot.catalogue_version,
         index_generation=snapshot.generation,
         ensemble=ensemble.name,
@@ -269,5 +277,6 @@ def _receipt(
         gallery=len(snapshot.gallery),
         searched=selection.size,
         removed=selection.removed,
+        notes=query.idle(request.profile),
         milliseconds=milliseconds,
     )

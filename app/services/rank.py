@@ -5,7 +5,7 @@ Every query is answered by itself: what is asked beside it changes nothing, to t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +15,10 @@ from app.domain.bridging import Bridges
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Ensemble, Float32
 from app.domain.errors import IndexUnavailable
-from app.domain.partition import NOBODY, VIEWPOINTS, Gallery, Int64, Mask, Selection
+from app.domain.occasions import raised
+from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Int64, Mask, Selection
 from app.domain.ports import Embedder, Snapshot, VectorIndex
-from app.domain.profiles import COSINE, Augment, Bridge, Fold, Profile, Spread
+from app.domain.profiles import COSINE, Augment, Bridge, Centre, Fold, Occasion, Profile, Spread
 from app.domain.ranking import Answers, Ranked
 from app.domain.rerank import best, likeness, reranked
 from app.services.shortlist import Ground, grounds
@@ -35,39 +36,70 @@ class Questions:
 
     ``own`` is the image key of each query's own photograph, which is no part of its gallery (None or NOBODY: none).
     ``through`` marks the gallery rows that may be bridges, None for none. Where rows of the query's own view are
-    searched, they are answers themselves, and nothing is bridged.
+    searched, they are answers themselves, and nothing is bridged. ``day`` is the ordinal of each query's survey day
+    (None or UNDATED: not known).
     """
 
     viewpoint: Viewpoint
     vectors: Mapping[str, Float32]
     own: Int64 | None = None
     through: Mask | None = None
+    day: Int64 | None = None
+
+    def __len__(self) -> int:
+        """How many queries there are."""
+        return len(next(iter(self.vectors.values()), ()))
+
+    def apart(self, profile: Profile) -> Iterator[tuple[Int64, Questions, Profile]]:
+        """The queries (their places) of a known day in a profile, and the others in what it is without one.
+
+        A gallery without what its days share, and a query with it, would be compared worse than both as they are.
+        """
+        timeless = profile.without(Centre, Occasion)
+        dated = np.zeros(len(self), np.bool_) if self.day is None else self.day != UNDATED
+        if timeless == profile:
+            dated[:] = False
+        for rows, stages in ((np.flatnonzero(dated), profile), (np.flatnonzero(~dated), timeless)):
+            if len(rows) == len(self):
+                yield rows, self, stages
+                return
+            if len(rows):
+                yield rows, self._some(rows), stages
+
+    def _some(self, rows: Int64) -> Questions:
+        return replace(
+            self,
+            vectors={space: vectors[rows] for space, vectors in self.vectors.items()},
+            own=None if self.own is None else self.own[rows],
+            day=None if self.day is None else self.day[rows],
+        )
 
 
 def rank(
-    snapshot: Snapshot,
-    ensemble: Ensemble,
-    viewpoint: Viewpoint,
-    vectors: Mapping[str, Float32],
-    mask: Mask,
-    k: int,
-    profile: Profile = COSINE,
-    own: Int64 | None = None,
+    snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask: Mask, k: int, profile: Profile = COSINE
 ) -> Ranked:
     """The ``k`` best annotations of the gallery rows in ``mask`` for each of n queries, in the order of a profile.
 
-    The queries are as ``Questions`` has them. Gallery rows of a viewpoint that no space can compare with the query's
-    are never searched (``comparable`` counts them).
+    Gallery rows of a viewpoint that no space can compare with the query's are never searched (``comparable`` counts
+    them).
     """
-    return ranking.ranked(listed(snapshot, ensemble, Questions(viewpoint, vectors, own), mask, k, profile), k)
+    return ranking.ranked(listed(snapshot, ensemble, questions, mask, k, profile), k)
 
 
 def listed(
     snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask: Mask, k: int, profile: Profile
 ) -> list[Answers]:
     """Everything that ``rank`` looked at for each query: at least ``k`` answers where there are so many."""
-    asked = _prepared(snapshot, ensemble, questions, mask, profile)
-    depth, size = max(_SHORTLIST, _DEEPER * k), int(np.count_nonzero(mask))
+    found: dict[int, Answers] = {}
+    for rows, part, stages in questions.apart(profile):
+        asked = _prepared(snapshot, ensemble, part, mask, stages)
+        found |= zip(rows.tolist(), _answers(asked, k, int(np.count_nonzero(mask))), strict=True)
+    return [found[row] for row in range(len(questions))]
+
+
+def _answers(asked: _Asked, k: int, size: int) -> list[Answers]:
+    """At least ``k`` answers to each query out of ``size`` rows, if need be by looking deeper."""
+    depth = max(_SHORTLIST, _DEEPER * k)
     answers = asked.answers(list(range(len(asked.passed))), depth)
     while depth < size and (short := [row for row, one in enumerate(answers) if len(one.annotations) < k]):
         depth *= _DEEPER
@@ -83,7 +115,9 @@ def listed_together(
 
     What any of them proposes is scored by each that can be compared with it; its likeness is their mean.
     """
-    sides = [_prepared(snapshot, ensemble, one, mask, profile) for one in questions]
+    sides = [
+        _prepared(snapshot, ensemble, one, mask, stages) for each in questions for _, one, stages in each.apart(profile)
+    ]
     depth, size = max(_SHORTLIST, _DEEPER * k), int(np.count_nonzero(mask))
     while True:
         ids = np.unique(np.concatenate([side.proposed([0], depth)[0] for side in sides]))
@@ -134,11 +168,12 @@ def current_snapshot(index: VectorIndex, embedder: Embedder) -> Snapshot:
 
 def _prepared(snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask: Mask, profile: Profile) -> _Asked:
     gallery, viewpoint, vectors = snapshot.gallery, questions.viewpoint, questions.vectors
-    pictures = np.full(len(next(iter(vectors.values()), ())), NOBODY) if questions.own is None else questions.own
+    pictures = np.full(len(questions), NOBODY) if questions.own is None else questions.own
     passed = [gallery.annotation[(gallery.image == picture) & (picture != NOBODY)] for picture in pictures.tolist()]
-    spots = tuple(grounds(snapshot, ensemble, viewpoint, mask, vectors))
+    spots = tuple(grounds(snapshot, ensemble, viewpoint, mask, vectors, profile.stage(Centre)))
     own_view = gallery.viewpoint == VIEWPOINTS.index(viewpoint)
-    asked = _Asked(gallery, profile, spots, tuple(ground.join(vectors) for ground in spots), passed)
+    days = np.full(len(questions), UNDATED) if questions.day is None else questions.day
+    asked = _Asked(gallery, profile, spots, tuple(ground.join(vectors) for ground in spots), passed, days)
     # Where the query's own view is searched too, the photograph that would be the bridge is a better answer itself.
     stage, through = profile.stage(Bridge), questions.through
     if stage and through is not None and viewpoint is not Viewpoint.UNKNOWN and not (mask & own_view).any():
@@ -151,7 +186,7 @@ def _prepared(snapshot: Snapshot, ensemble: Ensemble, questions: Questions, mask
 class _Asked:
     """Queries of one viewpoint and what they are searched in; ``queries`` are joined vectors, one array a ground.
 
-    ``passed`` holds the annotations of each query's own photograph.
+    ``passed`` holds the annotations of each query's own photograph, ``days`` (n) its day.
     """
 
     gallery: Gallery
@@ -159,6 +194,7 @@ class _Asked:
     grounds: tuple[Ground, ...]
     queries: tuple[Float32, ...]
     passed: list[Int64]
+    days: Int64
     bridges: tuple[Bridges, ...] = ()
 
     def bridged(self, same: list[Ground], vectors: Mapping[str, Float32], stage: Bridge) -> _Asked:
@@ -208,13 +244,15 @@ class _Asked:
         return ranking.merged(parts)
 
     def _scored(self, ground: Ground, query: Float32, ids: Int64, row: int) -> Answers:
-        augment, bridge = self.profile.stage(Augment), self.profile.stage(Bridge)
-        vectors = ground.augmented(ids, augment, self.passed[row]) if augment else ground.vectors(ids)
-        likenesses = reranked(query, vectors, self.profile)
+        augment, bridge, passed = self.profile.stage(Augment), self.profile.stage(Bridge), self.passed[row]
+        at, day = self.gallery.rows_of(ids), int(self.days[row])
+        vectors = ground.augmented(ids, augment, passed) if augment else ground.seen(ids, passed)
+        likenesses = reranked(ground.asked(query, day, passed), vectors, self.profile)
         via = np.full(len(ids), -1, np.int64)
         if bridge and self.bridges:
-            individuals = self.gallery.individual[self.gallery.rows_of(ids)]
-            likenesses, via = bridging.carry(likenesses, individuals, self.bridges[row], bridge)
+            likenesses, via = bridging.carry(likenesses, self.gallery.individual[at], self.bridges[row], bridge)
+        if occasion := self.profile.stage(Occasion):
+            likenesses = raised(likenesses, self.gallery.day[at] == day, occasion)
         return Answers(ids, likenesses, via)
 
     def _reached(self, ground: Ground, row: int) -> Int64:

@@ -10,10 +10,11 @@ import numpy as np
 
 from app.domain.catalogue import Viewpoint
 from app.domain.ensemble import Ensemble, Float32, Space
-from app.domain.partition import VIEWPOINTS, Gallery, Int64, Mask
+from app.domain.partition import VIEWPOINTS, Int64, Mask
 from app.domain.ports import Snapshot
-from app.domain.profiles import Augment
+from app.domain.profiles import Augment, Centre
 from app.domain.rerank import augment, likeness
+from app.services.looks import Looks, joined
 
 # Searched deeper than asked: the query's own photograph is passed over, and answers whose cosines differ by a rounding
 # are sorted out by their exact ones. The number is fixed, so that no query depends on what is asked beside it.
@@ -21,6 +22,8 @@ _SPARE = 16
 # So many annotations are surveyed at once, which bounds the numbers in flight, and so many are remembered: a gallery of
 # any size costs a bounded memory, and one that fits is surveyed once.
 _BLOCK, _KEPT = 256, 65536
+# So many are moved towards their neighbours at once.
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,23 +31,30 @@ class Ground:
     """Gallery rows (``mask``) whose views the same ``spaces`` can compare with the query's.
 
     A joined vector holds the vectors of all spaces, scaled so that an inner product is the weighted mean of cosines.
+    With ``looks`` they are compared without what their days share; they are searched as they are stored.
     """
 
     snapshot: Snapshot
     spaces: tuple[Space, ...]
     mask: Mask
+    looks: Looks | None = None
     _shortlisted: list[tuple[Int64, Float32]] = field(default_factory=list)
     _near: dict[int, Int64] = field(default_factory=dict)
     _moved: dict[int, Float32] = field(default_factory=dict)
-    _movers: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _chosen: dict[int, Int64] = field(default_factory=dict)
 
     def join(self, vectors: Mapping[str, Float32]) -> Float32:
         """Joined vectors (n, d) from vectors by space."""
-        if len(self.spaces) == 1:
-            return vectors[self.spaces[0].name]
-        total = sum(space.weight for space in self.spaces)
-        parts = [vectors[space.name] * np.float32(np.sqrt(space.weight / total)) for space in self.spaces]
-        return np.concatenate(parts, axis=1)
+        return joined(self.spaces, vectors)
+
+    def asked(self, query: Float32, day: int, passed: Int64) -> Float32:
+        """A joined query (d) of a day as it is compared; ``passed`` are the annotations of its own photograph."""
+        return self.looks.asked(query, day, passed) if self.looks else query
+
+    def seen(self, annotations: Int64, passed: Int64) -> Float32:
+        """Joined vectors (n, d) of annotations as they are compared with a query whose own photograph is ``passed``."""
+        vectors = self.vectors(annotations)
+        return self.looks.without(vectors, annotations, passed) if self.looks else vectors
 
     def vectors(self, annotations: Int64) -> Float32:
         """Joined vectors (n, d) of annotations; those shortlisted last are not read again."""
@@ -78,11 +88,18 @@ class Ground:
             return self.vectors(annotations)
         self.survey(annotations, stage)
         out = np.stack([self._moved[one] for one in annotations.tolist()])
-        movers = [mover for one in passed.tolist() for mover in self._movers.get(one, ())]
-        touched = np.isin(annotations, np.array(movers, np.int64)) if movers else np.zeros(len(annotations), np.bool_)
+        touched = self._touched(annotations, passed)
         if touched.any():
             out[touched] = self._augment(annotations[touched], stage, passed)
         return out
+
+    def _touched(self, annotations: Int64, passed: Int64) -> Mask:
+        """Which of them ``passed`` would have moved, as a neighbour or by what the photographs of a day share."""
+        around = np.column_stack([annotations, np.stack([self._chosen[one] for one in annotations.tolist()])])
+        touched = np.isin(around, passed)
+        if self.looks:
+            touched |= self.looks.touched(around, passed)
+        return np.asarray(touched.any(axis=1), np.bool_)
 
     def survey(self, annotations: Int64, stage: Augment) -> None:
         """Find the nearest others of annotations, best first, ties by id, and move each towards its own.
@@ -94,7 +111,7 @@ class Ground:
         if len(new) and len(new) + len(self._near) > _KEPT:
             self._near.clear()
             self._moved.clear()
-            self._movers.clear()
+            self._chosen.clear()
             new = np.unique(annotations)
         for start in range(0, len(new), _BLOCK):
             self._surveyed(new[start : start + _BLOCK], stage)
@@ -108,40 +125,51 @@ class Ground:
             others = row[row != one]
             order = np.lexsort((others, -likeness(vector, around[np.searchsorted(known, others)])))
             self._near[one] = others[order]
-            for other in others[order][: stage.neighbours].tolist():
-                self._movers[other].append(one)
+            self._chosen[one] = self._first(one, stage, np.zeros(0, np.int64))
         self._moved.update(zip(new.tolist(), self._augment(new, stage, np.zeros(0, np.int64)), strict=True))
 
     def _augment(self, annotations: Int64, stage: Augment, passed: Int64) -> Float32:
-        chosen = np.full((len(annotations), stage.neighbours), -1, np.int64)
-        for row, annotation in enumerate(annotations.tolist()):
-            near = self._near[annotation]
-            near = (near[~np.isin(near, passed)] if len(passed) else near)[: stage.neighbours]
-            chosen[row, : len(near)] = near
+        chosen = np.stack([self._first(one, stage, passed) for one in annotations.tolist()])
         known, at = np.unique(chosen, return_inverse=True)
-        return augment(self.vectors(annotations), self.vectors(known)[at.reshape(chosen.shape)], stage)
+        vectors, near, places = self.seen(annotations, passed), self.seen(known, passed), at.reshape(chosen.shape)
+        # What lies in the processor's cache is read several times as quickly.
+        parts = [slice(start, start + _FEW) for start in range(0, len(annotations), _FEW)]
+        return np.concatenate([augment(vectors[part], near[places[part]], stage) for part in parts])
+
+    def _first(self, annotation: int, stage: Augment, passed: Int64) -> Int64:
+        """The neighbours (stage.neighbours) of an annotation that was surveyed; -1 where there are fewer."""
+        near = self._near[annotation]
+        near = (near[~np.isin(near, passed)] if len(passed) else near)[: stage.neighbours]
+        return np.append(near, np.full(stage.neighbours - len(near), -1))
 
 
 def grounds(
-    snapshot: Snapshot, ensemble: Ensemble, viewpoint: Viewpoint, mask: Mask, given: Collection[str] | None = None
+    snapshot: Snapshot,
+    ensemble: Ensemble,
+    viewpoint: Viewpoint,
+    mask: Mask,
+    given: Collection[str] | None = None,
+    centre: Centre | None = None,
 ) -> Iterator[Ground]:
     """The rows of ``mask`` that can be compared with a query of one viewpoint, by the spaces that compare them.
 
-    With ``given`` only these spaces count: those that could embed the query.
+    With ``given`` only these spaces count: those that could embed the query. With ``centre`` the rows of the query's
+    own view, where that is known, are a ground of their own, compared without what their days share.
     """
-    for spaces, part in _groups(snapshot.gallery, ensemble, viewpoint, mask):
+    view = VIEWPOINTS.index(viewpoint)
+    for spaces, positions in _groups(ensemble, viewpoint):
         usable = tuple(space for space in spaces if given is None or space.name in given)
-        if usable:
-            yield Ground(snapshot, usable, part)
+        apart = centre is not None and viewpoint is not Viewpoint.UNKNOWN and view in positions
+        for part in ([view], [one for one in positions if one != view]) if apart else (positions,):
+            rows = mask & np.isin(snapshot.gallery.viewpoint, part)
+            if usable and rows.any():
+                looks = Looks(snapshot, usable, view, rows, centre) if centre and apart and part == [view] else None
+                yield Ground(snapshot, usable, rows, looks)
 
 
-def _groups(
-    gallery: Gallery, ensemble: Ensemble, viewpoint: Viewpoint, mask: Mask
-) -> Iterator[tuple[tuple[Space, ...], Mask]]:
+def _groups(ensemble: Ensemble, viewpoint: Viewpoint) -> Iterator[tuple[tuple[Space, ...], list[int]]]:
+    """Viewpoints, by their place in VIEWPOINTS, that the same spaces compare with one."""
     grouped: dict[tuple[Space, ...], list[int]] = defaultdict(list)
     for position, other in enumerate(VIEWPOINTS):
         grouped[ensemble.spaces_for(viewpoint, other)].append(position)
-    for spaces, positions in grouped.items():
-        part = mask & np.isin(gallery.viewpoint, positions)
-        if spaces and part.any():
-            yield spaces, part
+    yield from grouped.items()

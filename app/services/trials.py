@@ -129,7 +129,8 @@ class Trying:
         columns = self.snapshot.gallery
         depth = min(_DEPTH, int(np.count_nonzero(mask)))
         # As in a match, a bridge may show a view that the gallery leaves out.
-        questions = Questions(block.viewpoint, block.vectors, through=block.mask)
+        days = columns.day[block.rows]
+        questions = Questions(block.viewpoint, block.vectors, through=block.mask, day=days)
         found = listed(self.snapshot, self.ensemble, questions, mask, depth, self.profile)
         individuals = columns.individual[block.rows]
         lists = [self._lists(one, own) for one, own in zip(found, individuals.tolist(), strict=True)]

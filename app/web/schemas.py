@@ -81,6 +81,7 @@ class CandidateAnswer(Sighted):
     )
     days_between: int | None = Field(description="Days between the two dates; null when one of them is not known.")
     same_photograph: bool = Field(description="True for a stored image with the very bytes of a query.")
+    same_occasion: bool = Field(description="True where being of the query's own survey day raised its score.")
     bridge: Sighted | None = Field(
         description="The annotation in the query's own view through which another view of the animal was found."
     )
@@ -136,6 +137,7 @@ class QueryAnswer(Answer):
     sha256: str
     annotation_id: int | None = Field(description="Null for a photograph that was sent.")
     viewpoint: Viewpoint
+    day: date | None = Field(description="The day that it was asked as; null when it is not known.")
 
 
 class ReceiptAnswer(Answer):
@@ -153,6 +155,7 @@ class ReceiptAnswer(Answer):
     gallery: int = Field(description="Annotations in the index.")
     searched: int = Field(description="Annotations that the scope left.")
     removed: dict[str, int] = Field(description="Annotations that each filter took away, one filter after the other.")
+    notes: list[str] = Field(description="Which stages of the profile could do nothing, and why; mostly empty.")
     milliseconds: dict[str, float] = Field(description="Time of each stage.")
 
 

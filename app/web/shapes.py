@@ -136,6 +136,7 @@ def _candidate(candidate: Candidate) -> schemas.CandidateAnswer:
         probability_same=candidate.probability_same,
         days_between=candidate.days_between,
         same_photograph=candidate.same_photograph,
+        same_occasion=candidate.same_occasion,
         bridge=schemas.Sighted(**_sighted(candidate.bridge)) if candidate.bridge else None,
         folded=schemas.FoldedAnswer(count=candidate.folded, annotation_ids=list(candidate.inside)),
     )
@@ -156,7 +157,9 @@ def _receipt(request: MatchRequest, result: MatchResult) -> schemas.ReceiptAnswe
     receipt = result.receipt
     return schemas.ReceiptAnswer(
         queries=[
-            schemas.QueryAnswer(sha256=one.sha256, annotation_id=one.annotation_id, viewpoint=one.viewpoint)
+            schemas.QueryAnswer(
+                sha256=one.sha256, annotation_id=one.annotation_id, viewpoint=one.viewpoint, day=one.captured
+            )
             for one in receipt.queries
         ],
         catalogue_version=receipt.catalogue_version,
@@ -175,6 +178,7 @@ def _receipt(request: MatchRequest, result: MatchResult) -> schemas.ReceiptAnswe
         gallery=receipt.gallery,
         searched=receipt.searched,
         removed=dict(receipt.removed),
+        notes=list(receipt.notes),
         milliseconds=dict(receipt.milliseconds),
     )
 

@@ -93,7 +93,7 @@ def test_every_default_lies_within_its_bounds():
         ("[review.fold]", "'review' is the name of a built-in profile"),
         ("far = 3", "far must be a table, not 3"),
         ("[far]\nfold = true", "far.fold must be a table, not True"),
-        ("[far.folds]", "far.folds: there is no such stage; there are augment, expand"),
+        ("[far.folds]", "far.folds: there is no such stage; there are centre, augment, expand"),
         ("[far.expand]\nneighbors = 5", "far.expand.neighbors: there is no such setting; there are neighbours, power"),
         ("[far.fold]\nkeep = 5", "far.fold.keep: there is no such setting; this stage has none"),
         ("[far.expand]\nneighbours = 0", "far.expand.neighbours must be a whole number between 1 and 100, not 0"),

@@ -50,7 +50,7 @@ def test_the_receipt_says_what_was_searched(world):
     """Versions, hashes, counts and stages stand in the receipt."""
     content = photo(2, 9)
     receipt = world.services.match(MatchRequest(photographs=(content,), viewpoints=(Viewpoint.TOP,))).receipt
-    assert receipt.queries == (QueryFacts(hashlib.sha256(content).hexdigest(), None, Viewpoint.TOP),)
+    assert receipt.queries == (QueryFacts(hashlib.sha256(content).hexdigest(), None, Viewpoint.TOP, None),)
     assert (receipt.catalogue_version, receipt.index_generation) == (world.catalogue.version(), 1)
     assert receipt.members == {member.name: member.sha256 for member in world.embedder.ensemble.members}
     assert (receipt.gallery, receipt.searched, dict(receipt.removed)) == (12, 12, {})

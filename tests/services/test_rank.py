@@ -1,12 +1,14 @@
 """Rank: what several spaces say together equals what brute force over all of them says."""
 
+from datetime import datetime
+
 import numpy as np
 import pytest
 
 from app.domain.catalogue import Viewpoint
 from app.domain.errors import IndexUnavailable
 from app.domain.partition import VIEWPOINTS, Selection
-from app.domain.profiles import PROFILES, Augment, Bridge, Expand, Profile, Reciprocal, Spread, Vouch
+from app.domain.profiles import PROFILES, Augment, Bridge, Centre, Expand, Occasion, Profile, Reciprocal, Spread, Vouch
 from app.services import rank as rank_service
 from app.services import shortlist
 from app.services.rank import Questions, comparable, current_snapshot, listed, listed_together, rank
@@ -43,7 +45,7 @@ def test_ranking_equals_brute_force(world, viewpoint):
     query = [(world.images.decode(photo(4, 77)), None)]
     vectors = world.embedder.embed(query, [s for s in ensemble.spaces if viewpoint in s.viewpoints])
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    found = rank(snapshot, ensemble, viewpoint, vectors, everything, 8)
+    found = rank(snapshot, ensemble, Questions(viewpoint, vectors), everything, 8)
     wanted = expected(world, viewpoint, vectors)
     assert found.annotations[0].tolist() == [annotation for annotation, _ in wanted][:8]
     assert found.cosines[0] == pytest.approx([cosine for _, cosine in wanted][:8], abs=1e-6)
@@ -55,7 +57,7 @@ def test_a_short_gallery_fills_up_with_nobody(world):
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
     vectors = world.embedder.embed([(world.images.decode(photo(4)), None)] * 2, ensemble.spaces)
     two = np.isin(snapshot.gallery.annotation, [3, 4])
-    found = rank(snapshot, ensemble, Viewpoint.TOP, vectors, two, 5)
+    found = rank(snapshot, ensemble, Questions(Viewpoint.TOP, vectors), two, 5)
     assert [set(row.tolist()) for row in found.annotations] == [{3, 4, -1}] * 2
 
 
@@ -64,7 +66,7 @@ def test_a_space_without_a_query_vector_is_passed_over(world):
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
     vectors = world.embedder.embed([(world.images.decode(photo(4)), None)], ensemble.spaces[:1])
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    found = rank(snapshot, ensemble, Viewpoint.TOP, vectors, everything, 24)
+    found = rank(snapshot, ensemble, Questions(Viewpoint.TOP, vectors), everything, 24)
     sides = snapshot.gallery.viewpoint[snapshot.gallery.rows_of(found.annotations[0])]
     assert VIEWPOINTS.index(Viewpoint.RIGHT) not in sides
 
@@ -73,7 +75,10 @@ def test_no_vector_no_neighbours(world):
     """Without any query vector there is no row."""
     snapshot = world.index.current()
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    assert rank(snapshot, world.embedder.ensemble, Viewpoint.TOP, {}, everything, 3).annotations.shape == (0, 3)
+    assert rank(snapshot, world.embedder.ensemble, Questions(Viewpoint.TOP, {}), everything, 3).annotations.shape == (
+        0,
+        3,
+    )
 
 
 def test_rows_without_a_vector_are_not_said_to_be_searched(world):
@@ -105,15 +110,26 @@ def test_an_index_of_another_ensemble_is_not_searched(world):
         current_snapshot(world.index, world.embedder)
 
 
-ALL_STAGES = Profile("all", (Augment(3), Expand(2), Vouch(), Reciprocal(30, 6, 3), Bridge(threshold=0.1), Spread()))
+RERANKED = (Augment(3), Expand(2), Vouch(), Reciprocal(30, 6, 3), Bridge(threshold=0.1))
+ALL_STAGES = Profile("all", (Centre(prior=2.0), *RERANKED, Occasion(), Spread()))
+TIMELESS = Profile("timeless", (*RERANKED, Spread()))
 
 
 @pytest.fixture
 def crowd() -> tuple[World, dict, np.ndarray]:
-    """Ninety photographs of fifteen whales from three sides, twenty of them asked about by their stored vectors."""
+    """Ninety photographs of fifteen whales from three sides and four days, some of them not dated.
+
+    Twenty are asked about by their stored vectors.
+    """
     made = World(one_space())
     rows = [
-        sighting(row, f"whale{row % 15}", viewpoint=SIDES[row % 4], encounter=f"{row % 15}-{row // 40}")
+        sighting(
+            row,
+            f"whale{row % 15}",
+            viewpoint=SIDES[row % 4],
+            encounter=f"{row % 15}-{row // 40}",
+            taken=datetime(2019, 7, 1 + row % 4 // 3 + row % 3) if row % 7 else None,
+        )
         for row in range(2, 92)
     ]
     made.bring(rows, [photo(row % 15, row) for row in range(2, 92)])
@@ -127,10 +143,13 @@ def test_an_answer_depends_on_no_other_query(crowd, profile):
     world, vectors, _ = crowd
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
     everything, pictures = np.ones(len(snapshot.gallery), np.bool_), snapshot.gallery.image[:20]
+    days = snapshot.gallery.day[:20]
 
     def told(rows):
         some = {name: part[rows] for name, part in vectors.items()}
-        found = rank(snapshot, ensemble, Viewpoint.TOP, some, everything, 12, profile, pictures[rows])
+        found = rank(
+            snapshot, ensemble, Questions(Viewpoint.TOP, some, pictures[rows], day=days[rows]), everything, 12, profile
+        )
         columns = (found.annotations, found.cosines, found.bridges)
         return [([column[at].tobytes() for column in columns], found.folded[at]) for at in range(len(rows))]
 
@@ -143,12 +162,19 @@ def test_the_own_photograph_is_no_part_of_the_gallery(crowd):
     """A catalogued query neither finds itself nor supports its neighbours: as if it were not in the gallery."""
     world, vectors, asked = crowd
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
-    everything = np.ones(len(snapshot.gallery), np.bool_)
-    found = rank(snapshot, ensemble, Viewpoint.TOP, vectors, everything, 12, ALL_STAGES, snapshot.gallery.image[:20])
+    everything, days = np.ones(len(snapshot.gallery), np.bool_), snapshot.gallery.day[:20]
+    found = rank(
+        snapshot,
+        ensemble,
+        Questions(Viewpoint.TOP, vectors, snapshot.gallery.image[:20], day=days),
+        everything,
+        12,
+        ALL_STAGES,
+    )
     for row, annotation in enumerate(asked.tolist()):
         without = everything & (snapshot.gallery.annotation != annotation)
         alone = {name: part[[row]] for name, part in vectors.items()}
-        wanted = rank(snapshot, ensemble, Viewpoint.TOP, alone, without, 12, ALL_STAGES)
+        wanted = rank(snapshot, ensemble, Questions(Viewpoint.TOP, alone, day=days[[row]]), without, 12, ALL_STAGES)
         assert found.annotations[row].tolist() == wanted.annotations[0].tolist()
         assert found.cosines[row] == pytest.approx(wanted.cosines[0])
 
@@ -162,7 +188,7 @@ def test_folding_searches_deeper_until_there_are_enough():
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
     query = {"colours": snapshot.vectors("colours", np.array([1]))}
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    found = rank(snapshot, ensemble, Viewpoint.TOP, query, everything, 9, PROFILES["review"])
+    found = rank(snapshot, ensemble, Questions(Viewpoint.TOP, query), everything, 9, PROFILES["review"])
     assert (found.annotations[0] > 0).all()
     together = listed_together(
         snapshot, ensemble, [Questions(Viewpoint.TOP, query)], everything, 9, PROFILES["review"]
@@ -220,7 +246,7 @@ def test_a_ground_that_forgets_gives_the_same_answers(crowd, monkeypatch):
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
     own = snapshot.gallery.image[snapshot.gallery.rows_of(asked)]
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    arguments = (snapshot, ensemble, Viewpoint.TOP, vectors, everything, 20, ALL_STAGES, own)
+    arguments = (snapshot, ensemble, Questions(Viewpoint.TOP, vectors, own), everything, 20, ALL_STAGES)
     roomy = rank(*arguments)
     monkeypatch.setattr(shortlist, "_KEPT", 60)
     monkeypatch.setattr(shortlist, "_BLOCK", 7)
@@ -239,7 +265,9 @@ def test_a_ground_that_holds_the_own_photograph_alone_adds_nothing(world):
     vectors = {space.name: snapshot.vectors(space.name, own) for space in ensemble.spaces}
     mask = lefts | np.isin(gallery.annotation, own)
     profile = Profile("moved", (Augment(2),))
-    found = rank(snapshot, ensemble, Viewpoint.TOP, vectors, mask, 20, profile, gallery.image[gallery.rows_of(own)])
+    found = rank(
+        snapshot, ensemble, Questions(Viewpoint.TOP, vectors, gallery.image[gallery.rows_of(own)]), mask, 20, profile
+    )
     assert sorted(found.annotations[found.annotations >= 0].tolist()) == gallery.annotation[lefts].tolist()
 
 
@@ -256,6 +284,6 @@ def test_neighbours_of_many_answers_are_looked_for_at_once(crowd, monkeypatch):
     monkeypatch.setattr(type(snapshot), "search", counted)
     few = np.arange(len(snapshot.gallery)) < 60
     monkeypatch.setattr(rank_service, "_SHORTLIST", 5)
-    rank(snapshot, world.embedder.ensemble, Viewpoint.TOP, vectors, few, 1, Profile("moved", (Augment(3),)))
+    rank(snapshot, world.embedder.ensemble, Questions(Viewpoint.TOP, vectors), few, 1, Profile("moved", (Augment(3),)))
     assert sizes[0] == 20
     assert len(sizes) == 2

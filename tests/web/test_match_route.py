@@ -1,13 +1,14 @@
 """POST /match: fields to a question, a result to JSON."""
 
 import hashlib
+from datetime import datetime
 
 import pytest
 
 from app.domain.catalogue import Viewpoint
 from app.domain.own_profiles import own_profiles
 from app.domain.profiles import use_own
-from tests.fakes import photo
+from tests.fakes import photo, sighting
 
 UPLOAD = {"image": ("whale.png", photo(2, 9), "image/png")}
 
@@ -25,28 +26,62 @@ def test_a_photograph_is_answered_with_candidates_and_receipt(client):
     assert best.keys() == {
         "rank", "score", "probability_same", "individual", "viewpoint", "date", "date_precision", "encounter",
         "annotation_id", "source_id", "thumbnail", "image", "days_between", "same_photograph",
-        "bridge", "folded",
+        "same_occasion", "bridge", "folded",
     }  # fmt: skip
     assert (best["date_precision"], len(best["date"])) == ("day", 10)
     assert best["days_between"] == 20 - int(best["date"][-2:])
     receipt = answer["receipt"]
     assert receipt["queries"] == [
-        {"sha256": hashlib.sha256(photo(2, 9)).hexdigest(), "annotation_id": None, "viewpoint": "top"}
+        {
+            "sha256": hashlib.sha256(photo(2, 9)).hexdigest(),
+            "annotation_id": None,
+            "viewpoint": "top",
+            "day": "2019-07-20",
+        }
     ]
+    assert receipt["notes"] == []
     assert (receipt["gallery"], receipt["searched"], receipt["removed"]) == (12, 12, {})
     assert receipt["ensemble"]["members"].keys() == {"coarse"}
     assert receipt["scope"]["viewpoints"] == sorted(Viewpoint)
 
 
+def test_the_day_decides_between_like_photographs(client, world):
+    """Whoever was photographed on the day that is asked about goes first, and says why; without a day nobody does."""
+    days = {"rowan": 3, "birch": 9}
+    rows = [
+        sighting(row, name, encounter=name, source_id=name, taken=datetime(2021, 8, day))
+        for row, (name, day) in enumerate(days.items(), start=2)
+    ]
+    world.bring(rows, [photo(77, row) for row in (2, 3)], "folder:two")
+    asked = {"image": ("whale.png", photo(77, 9), "image/png")}
+
+    def first(**fields):
+        answer = ask(client, asked, viewpoint="top", profile="contest", limit="2", **fields).json()
+        return [(one["individual"], one["same_occasion"]) for one in answer["candidates"]], answer["receipt"]["notes"]
+
+    plain, notes = first()
+    assert {name for name, _ in plain} == days.keys()
+    assert not any(same for _, same in plain)
+    assert notes == ["centre and occasion did nothing: its day is not known"]
+    for name, day in days.items():
+        (other,) = days.keys() - {name}
+        assert first(date=f"2021-08-0{day}") == ([(name, True), (other, False)], [])
+
+
 def test_a_profile_of_ones_own_ranks_and_stands_in_the_receipt(client):
     """With every setting, also those that were not set; one that is no more is refused by name."""
-    use_own(own_profiles("[mine]\nexpand.neighbours = 5\nspread = {}\n"))
+    use_own(own_profiles("[mine]\ncentre.prior = 5\nexpand.neighbours = 5\noccasion = {}\nspread = {}\n"))
     try:
         answer = ask(client, profile="mine")
     finally:
         use_own([])
     assert answer.status_code == 200
-    stages = {"expand": {"neighbours": 5, "power": 3.0}, "spread": {}}
+    stages = {
+        "centre": {"weight": 1.0, "prior": 5.0},
+        "expand": {"neighbours": 5, "power": 3.0},
+        "occasion": {"gain": 0.15},
+        "spread": {},
+    }
     assert answer.json()["receipt"]["profile"] == {"name": "mine", "stages": stages}
     refused = ask(client, profile="mine")
     assert refused.status_code == 422

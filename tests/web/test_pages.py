@@ -76,7 +76,7 @@ def test_a_chosen_photograph_is_answered_on_the_page(client):
     assert page.status_code == 200
     assert len([link for link in tags.values("img", "src") if link.startswith("/annotations/")]) == 12
     assert page.text.count("+2 more of this animal") == 4
-    assert "review: bridge, fold, spread" in page.text
+    assert "review: centre, bridge, occasion, fold, spread" in page.text
     assert [link for link in tags.values("img", "src") if link.startswith("data:image/jpeg;base64,")]
     assert re.findall(r'<td class="rank">(\d+)</td>', page.text) == ["1", "2", "3", "4"]
     assert "Searched 12 of 12 annotations" in page.text
@@ -92,7 +92,7 @@ def test_the_ranking_is_chosen_on_the_page(client):
     page = client.post("/", files={"image": ("a.png", photo(2, 9))}, data={"profile": "contest"}).text
     assert re.findall(chosen, page) == ["contest"]
     assert "Ranked by <strong>contest</strong>, each photograph by itself" in page
-    assert "contest: augment, expand" in page
+    assert "contest: centre, augment, expand, occasion" in page
     stored = client.get("/?annotation_id=2&profile=cosine&exclude_own_encounter=true").text
     assert re.findall(chosen, stored) == ["cosine", "cosine"]
     assert "/?annotation_id=2&profile=cosine" in Tags(stored).values("a", "href")
@@ -110,6 +110,17 @@ def test_a_profile_that_cannot_be_used_is_not_offered(client, world):
         use_own([])
     assert re.findall(r"<dt>([a-z]+)</dt><dd>", page) == ["review", "contest", "cosine", "mine"]
     assert "Ranked by <strong>mine</strong>, a profile of your own" in page
+
+
+def test_the_page_tells_what_the_day_did(client):
+    """The candidates of the day that was given, or that none is known."""
+    asked = {"image": ("a.png", photo(2, 9))}
+    page = client.post("/", files=asked, data={"viewpoint": "top", "date": "2019-07-03"}).text
+    assert page.count("<small>the same day</small>") == 1
+    assert "<dt>Notes</dt>" not in page
+    page = client.post("/", files=asked, data={"viewpoint": "top"}).text
+    assert "the same day" not in page
+    assert "<dt>Notes</dt><dd>centre and occasion did nothing: its day is not known</dd>" in page
 
 
 def test_how_far_to_look_is_told_or_how_to_learn_it(client, world):

@@ -1,0 +1,96 @@
+"""What the photographs of each day share in one view of a gallery, joined over spaces as its vectors are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.domain.ensemble import Float32, Space
+from app.domain.occasions import Float64, centred, shared
+from app.domain.partition import UNDATED, Int64, Mask
+from app.domain.ports import Snapshot
+from app.domain.profiles import Centre
+
+
+def joined(spaces: Sequence[Space], vectors: Mapping[str, Float32]) -> Float32:
+    """Vectors (n, d) by space as one (n, sum of d), scaled so that an inner product is the weighted mean of cosines."""
+    if len(spaces) == 1:
+        return vectors[spaces[0].name]
+    total = sum(space.weight for space in spaces)
+    parts = [vectors[space.name] * np.float32(np.sqrt(space.weight / total)) for space in spaces]
+    return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """Takes out of joined vectors what their days share among the gallery rows in ``mask``, all of one ``view``.
+
+    ``passed`` are annotations that take no part for one query: those of its own photograph.
+    """
+
+    snapshot: Snapshot
+    spaces: tuple[Space, ...]
+    view: int
+    mask: Mask
+    stage: Centre
+    _totals: dict[tuple[str, int], tuple[Float64, int]] = field(default_factory=dict)
+    _known: dict[int, Float32] = field(default_factory=dict)
+
+    def without(self, vectors: Float32, annotations: Int64, passed: Int64) -> Float32:
+        """Joined vectors (n, d) of annotations as the stage makes them; a part that none is stored of stays zeros."""
+        rows = self.snapshot.gallery.rows_of(annotations)
+        looks = self._of(np.where(rows < 0, UNDATED, self.snapshot.gallery.day[rows]), passed)
+        start = 0
+        for space in self.spaces:
+            lacking = ~self.snapshot.held(space.name)[rows]
+            if lacking.any():
+                looks[lacking, start : start + space.dimension] = 0.0
+            start += space.dimension
+        return centred(vectors, looks)
+
+    def asked(self, query: Float32, day: int, passed: Int64) -> Float32:
+        """A joined query (d) of a day as the stage makes it."""
+        return centred(query[None], self._of(np.array([day]), passed)).ravel()
+
+    def touched(self, annotations: Int64, passed: Int64) -> Mask:
+        """Which of the annotations (n) are of a day that ``passed`` would have had a part in."""
+        days = self.snapshot.gallery.day
+        rows = self.snapshot.gallery.rows_of(annotations)
+        return (rows >= 0) & np.isin(days[rows], days[self._own(passed)])
+
+    def _of(self, days: Int64, passed: Int64) -> Float32:
+        known, at = np.unique(days, return_inverse=True)
+        return np.asarray(np.stack([self._look(day, passed) for day in known.tolist()])[at], np.float32)
+
+    def _look(self, day: int, passed: Int64) -> Float32:
+        own = self._own(passed)
+        own = own[self.snapshot.gallery.day[own] == day]
+        if len(own):
+            return self._shared(day, own)
+        if day not in self._known:
+            self._known[day] = self._shared(day, own)
+        return self._known[day]
+
+    def _shared(self, day: int, own: Int64) -> Float32:
+        parts = {}
+        for space in self.spaces:
+            total, count = self._total(space.name, day)
+            gone = own[self.snapshot.held(space.name)[own]]
+            vectors = self.snapshot.vectors(space.name, self.snapshot.gallery.annotation[gone])
+            left = total - vectors.sum(axis=0, dtype=np.float64)
+            parts[space.name] = shared(left, count - len(gone), self.stage)[None]
+        return joined(self.spaces, parts).ravel()
+
+    def _total(self, space: str, day: int) -> tuple[Float64, int]:
+        if (space, day) not in self._totals:
+            # Whose day is not known shares nothing.
+            mask = self.mask if day != UNDATED else np.zeros_like(self.mask)
+            self._totals[space, day] = self.snapshot.days.total(self.snapshot, space, self.view, day, mask)
+        return self._totals[space, day]
+
+    def _own(self, passed: Int64) -> Int64:
+        """The rows of ``passed`` that would take part."""
+        rows = self.snapshot.gallery.rows_of(passed)
+        return np.asarray(rows[(rows >= 0) & self.mask[rows]], np.int64)
