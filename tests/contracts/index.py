@@ -139,6 +139,26 @@ def test_stored_vectors_come_back(new_index: NewIndex):
     assert not vectors[2:4].any()
 
 
+def test_each_generation_sums_up_its_own_days(new_index: NewIndex):
+    """What the photographs of a day and view sum up to follows an edit; the snapshot before keeps what it had."""
+    source, index = made_source(80, years=1), new_index()
+    old = index.refresh(source)
+    row = int(np.flatnonzero(old.held("body"))[0])
+    view, day = int(old.gallery.viewpoint[row]), int(old.gallery.day[row])
+
+    def total(snapshot: Snapshot) -> list[float]:
+        found, _ = snapshot.days.total(snapshot, "body", view, day, everything(snapshot))
+        rows = (snapshot.gallery.viewpoint == view) & (snapshot.gallery.day == day) & snapshot.held("body")
+        wanted = snapshot.vectors("body", snapshot.gallery.annotation[rows]).sum(axis=0, dtype=np.float64)
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
+        return found.tolist()
+
+    before = total(old)
+    source.remove(int(old.gallery.annotation[row]))
+    assert total(index.refresh(source)) != before
+    assert total(old) == before
+
+
 def test_another_dimension_is_refused(new_index: NewIndex):
     """Queries of another length are vectors of another space."""
     snapshot = new_index().refresh(made_source())
