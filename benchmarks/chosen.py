@@ -69,6 +69,14 @@ def augmenting() -> dict[str, Profile]:
     return found
 
 
+def parting() -> dict[str, Profile]:
+    """How much of its crowd is taken off a likeness in `contest`."""
+    rest = (Expand(), Occasion())
+    return {
+        f"crowding {share:g}": Profile("", (Centre(), Augment(crowding=share), *rest)) for share in (0, 0.2, 0.4, 0.6)
+    }
+
+
 def centring() -> dict[str, Profile]:
     """What a day shares taken out of the vectors, by half or all of it, and how few photographs say something."""
     grid = ((0.5, 20.0), (1.0, 5.0), (1.0, 20.0), (1.0, 60.0))
@@ -113,6 +121,7 @@ def chosen(questions: Questions, across: Questions) -> str:
         (Choice("expand", "map20", ANY, expanding(), "3 answers, power 3"), questions, ""),
         (Choice("`contest`", "map20", ANY, augmenting(), "8 neighbours, power 3, 3 answers"), questions, ""),
         (Choice("centre", "map20", OTHER, centring(), "weight 1, prior 20"), questions, ""),
+        (Choice("crowding", "map20", ANY, parting(), "crowding 0.4"), questions, ""),
         (Choice("occasion", "map20", ANY, rewarding(), "gain 0.15"), questions, ""),
         (Choice("`review`", "top20", ANY, listing(), "centre, occasion 0.05, fold, spread"), questions, ""),
         (Choice("`review`", "top20", OTHER, listing(), "centre, occasion 0.05, fold, spread"), questions, ""),

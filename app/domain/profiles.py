@@ -46,11 +46,13 @@ class Centre(Stage):
 class Augment(Stage):
     """Database-side augmentation: an annotation's vector plus its ``neighbours`` nearest of the gallery.
 
-    Each neighbour counts by its cosine to the power ``power``; the gallery alone decides.
+    Each neighbour counts by its cosine to the power ``power``; the gallery alone decides. What lies in a crowd is like
+    every query by that alone: ``crowding`` times its mean cosine with its neighbours is taken off its likeness.
     """
 
     neighbours: int = _setting(8, 1, 100)
     power: float = _setting(3.0, 0, 100)
+    crowding: float = _setting(0.4, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,15 +43,25 @@ def expand(query: Float32, best: Float32, stage: Expand) -> Float32:
     return _unit((query + (weights[:, None] * best).sum(axis=0))[None]).ravel()
 
 
-def augment(vectors: Float32, neighbours: Float32, stage: Augment) -> Float32:
+def augment(vectors: Float32, neighbours: Float32, stage: Augment) -> tuple[Float32, Float64]:
     """Vectors (m, d) moved towards their neighbours (m, n, d), zeros where there are fewer, as ``expand`` does.
 
+    And their crowds (m): the mean cosine of each with its n neighbours as they were, below zero counted as zero.
     Source: Arandjelovic and Zisserman, Three things everyone should know to improve object retrieval (2012), with the
     weights of alpha query expansion.
     """
-    cosines = (vectors[:, None] * neighbours).sum(axis=2, dtype=np.float64)
-    weights = np.maximum(cosines, 0.0) ** stage.power
-    return _unit(vectors + (weights[:, :, None] * neighbours).sum(axis=1))
+    cosines = np.maximum((vectors[:, None] * neighbours).sum(axis=2, dtype=np.float64), 0.0)
+    weights = cosines**stage.power
+    return _unit(vectors + (weights[:, :, None] * neighbours).sum(axis=1)), cosines.mean(axis=1)
+
+
+def uncrowded(likenesses: Float64, crowds: Float64, stage: Augment) -> Float64:
+    """Likenesses (m) in [-1, 1] less what is owed to a crowd (m): max(-1, l - crowding x crowd).
+
+    Source: the gallery's half of CSLS in Conneau et al., Word translation without parallel data (2018), s. 2.3:
+    hubs, near to everything, are the answer to too many queries.
+    """
+    return np.maximum(likenesses - stage.crowding * crowds, -1.0)
 
 
 def vouch(query: Float64, first: Float64, second: Float64, stage: Vouch) -> Float64:

@@ -13,7 +13,7 @@ from app.domain.ensemble import Ensemble, Float32, Space
 from app.domain.partition import VIEWPOINTS, Int64, Mask
 from app.domain.ports import Snapshot
 from app.domain.profiles import Augment, Centre
-from app.domain.rerank import augment, likeness
+from app.domain.rerank import Float64, augment, likeness
 from app.services.looks import Looks, joined
 
 # Searched deeper than asked: the query's own photograph is passed over, and answers whose cosines differ by a rounding
@@ -40,7 +40,7 @@ class Ground:
     looks: Looks | None = None
     _shortlisted: list[tuple[Int64, Float32]] = field(default_factory=list)
     _near: dict[int, Int64] = field(default_factory=dict)
-    _moved: dict[int, Float32] = field(default_factory=dict)
+    _moved: dict[int, tuple[Float32, float]] = field(default_factory=dict)
     _chosen: dict[int, Int64] = field(default_factory=dict)
 
     def join(self, vectors: Mapping[str, Float32]) -> Float32:
@@ -79,19 +79,19 @@ class Ground:
         ]
         return [np.unique(row[row >= 0]) for row in np.concatenate(found, axis=1)]
 
-    def augmented(self, annotations: Int64, stage: Augment, passed: Int64) -> Float32:
-        """Joined vectors (n, d) moved towards their neighbours; ``passed`` (the query's own photograph) are no one's.
+    def augmented(self, annotations: Int64, stage: Augment, passed: Int64) -> tuple[Float32, Float64]:
+        """Joined vectors (n, d) moved towards their neighbours, and their crowds (n), as ``rerank.augment`` has them.
 
-        What does not depend on ``passed`` is computed once.
+        ``passed`` (the query's own photograph) are no one's. What does not depend on them is computed once.
         """
         if not len(annotations):
-            return self.vectors(annotations)
+            return self.vectors(annotations), np.zeros(0)
         self.survey(annotations, stage)
-        out = np.stack([self._moved[one] for one in annotations.tolist()])
-        touched = self._touched(annotations, passed)
+        moved, met = zip(*(self._moved[one] for one in annotations.tolist()), strict=True)
+        vectors, crowds, touched = np.stack(moved), np.array(met), self._touched(annotations, passed)
         if touched.any():
-            out[touched] = self._augment(annotations[touched], stage, passed)
-        return out
+            vectors[touched], crowds[touched] = self._augment(annotations[touched], stage, passed)
+        return vectors, crowds
 
     def _touched(self, annotations: Int64, passed: Int64) -> Mask:
         """Which of them ``passed`` would have moved, as a neighbour or by what the photographs of a day share."""
@@ -126,15 +126,17 @@ class Ground:
             order = np.lexsort((others, -likeness(vector, around[np.searchsorted(known, others)])))
             self._near[one] = others[order]
             self._chosen[one] = self._first(one, stage, np.zeros(0, np.int64))
-        self._moved.update(zip(new.tolist(), self._augment(new, stage, np.zeros(0, np.int64)), strict=True))
+        vectors, crowds = self._augment(new, stage, np.zeros(0, np.int64))
+        self._moved.update(zip(new.tolist(), zip(vectors, crowds.tolist(), strict=True), strict=True))
 
-    def _augment(self, annotations: Int64, stage: Augment, passed: Int64) -> Float32:
+    def _augment(self, annotations: Int64, stage: Augment, passed: Int64) -> tuple[Float32, Float64]:
         chosen = np.stack([self._first(one, stage, passed) for one in annotations.tolist()])
         known, at = np.unique(chosen, return_inverse=True)
         vectors, near, places = self.seen(annotations, passed), self.seen(known, passed), at.reshape(chosen.shape)
         # What lies in the processor's cache is read several times as quickly.
         parts = [slice(start, start + _FEW) for start in range(0, len(annotations), _FEW)]
-        return np.concatenate([augment(vectors[part], near[places[part]], stage) for part in parts])
+        moved, crowds = zip(*(augment(vectors[part], near[places[part]], stage) for part in parts), strict=True)
+        return np.concatenate(moved), np.concatenate(crowds)
 
     def _first(self, annotation: int, stage: Augment, passed: Int64) -> Int64:
         """The neighbours (stage.neighbours) of an annotation that was surveyed; -1 where there are fewer."""

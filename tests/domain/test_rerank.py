@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.domain.profiles import Augment, Expand, Profile, Reciprocal, Vouch
-from app.domain.rerank import among, augment, expand, likeness, reciprocal, reranked, vouch
+from app.domain.rerank import among, augment, expand, likeness, reciprocal, reranked, uncrowded, vouch
 from tests.fakes_index import unit_vectors
 
 
@@ -48,10 +48,18 @@ def test_a_query_moves_towards_its_best_answers(vectors):
 def test_an_annotation_moves_towards_its_neighbours(vectors):
     """Every vector with its own neighbours; places filled up with zeros change nothing."""
     near = np.stack([[vectors[1], vectors[2]], [vectors[3], np.zeros(16, np.float32)]])
-    moved = augment(vectors[[0, 5]], near, Augment(2, 2.0))
+    moved, crowds = augment(vectors[[0, 5]], near, Augment(2, 2.0))
     for row, (own, others) in enumerate([(0, [1, 2]), (5, [3])]):
+        assert crowds[row] == pytest.approx(sum(max(0.0, cosine(vectors[own], vectors[i])) for i in others) / 2)
         wanted = vectors[own] + sum(cosine(vectors[own], vectors[i]) ** 2 * vectors[i] for i in others)
         assert moved[row] == pytest.approx(unit(wanted), abs=1e-6)
+
+
+def test_a_crowd_is_taken_off_a_likeness():
+    """What is near to its neighbours loses that much of its likeness; nothing falls below -1."""
+    stage = Augment(crowding=0.5)
+    assert uncrowded(np.array([0.6, 0.6, -0.9]), np.array([0.8, 0.0, 0.8]), stage) == pytest.approx([0.2, 0.6, -1.0])
+    assert uncrowded(np.array([0.6]), np.array([0.8]), Augment(crowding=0.0)).tolist() == [0.6]
 
 
 def test_the_first_place_counts_query_and_two_best_answers():
