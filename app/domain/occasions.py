@@ -87,13 +87,14 @@ def shared(total: Float64, count: int, stage: Centre) -> Float32:
 def centred(vectors: Float32, look: Float32) -> Float32:
     """Unit vectors (n, d) without what the photographs of their days share (n, d): unit(v - look).
 
+    A joined one that lacks the vector of a space is shorter, and stays as long as it was: it is not to gain by that.
     Where nothing is shared a vector stays as it is, to the last bit; one of which nothing is left becomes zeros.
     """
     moved = look.any(axis=1)
     out = vectors.copy()
     rest = vectors[moved] - look[moved]
-    norms = np.sqrt((rest * rest).sum(axis=1, keepdims=True))
-    out[moved] = np.where(norms > _NOTHING, rest / np.maximum(norms, _NOTHING), 0.0)
+    before, after = _lengths(vectors[moved]), _lengths(rest)
+    out[moved] = np.where(after > _NOTHING, rest * (before / np.maximum(after, _NOTHING)), 0.0)
     return out
 
 
@@ -125,6 +126,10 @@ def idle(profile: Profile, viewpoint: Viewpoint, day: int, *, several: bool) -> 
 def _sum(stored: Stored, space: str, rows: Int64) -> Float64:
     vectors = stored.vectors(space, stored.gallery.annotation[rows])
     return np.asarray(vectors.sum(axis=0, dtype=np.float64), np.float64)
+
+
+def _lengths(vectors: Float32) -> Float32:
+    return np.asarray(np.sqrt((vectors * vectors).sum(axis=1, keepdims=True)), np.float32)
 
 
 def _key(viewpoint: Int64 | int, day: Int64 | int) -> Int64:

@@ -77,10 +77,12 @@ class Looks:
         parts = {}
         for space in self.spaces:
             total, count = self._total(space.name, day)
-            gone = own[self.snapshot.held(space.name)[own]]
-            vectors = self.snapshot.vectors(space.name, self.snapshot.gallery.annotation[gone])
-            left = total - vectors.sum(axis=0, dtype=np.float64)
-            parts[space.name] = shared(left, count - len(gone), self.stage)[None]
+            # What is held is asked of the whole gallery, so only for the few days of the query's own photograph.
+            if len(own):
+                gone = own[self.snapshot.held(space.name)[own]]
+                vectors = self.snapshot.vectors(space.name, self.snapshot.gallery.annotation[gone])
+                total, count = total - vectors.sum(axis=0, dtype=np.float64), count - len(gone)
+            parts[space.name] = shared(total, count, self.stage)[None]
         return joined(self.spaces, parts).ravel()
 
     def _total(self, space: str, day: int) -> tuple[Float64, int]:
@@ -91,6 +93,6 @@ class Looks:
         return self._totals[space, day]
 
     def _own(self, passed: Int64) -> Int64:
-        """The rows of ``passed`` that would take part."""
+        """The rows of ``passed`` that would take part: those of an unknown day are no part of any."""
         rows = self.snapshot.gallery.rows_of(passed)
-        return np.asarray(rows[(rows >= 0) & self.mask[rows]], np.int64)
+        return rows[(rows >= 0) & self.mask[rows] & (self.snapshot.gallery.day[rows] != UNDATED)]

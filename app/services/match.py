@@ -231,7 +231,8 @@ def _candidates(
     ids = shown.annotations.tolist()
     same = said.same or (None,) * len(ids)
     ranked = zip(ids, ranking.score_of(shown.likeness), same, strict=False)
-    rewarded = query.of_their_day(gallery, shown.annotations) & (request.profile.stage(Occasion) is not None)
+    occasion = request.profile.stage(Occasion)
+    rewarded = query.of_their_day(gallery, shown.annotations) & bool(occasion and occasion.gain)
     return tuple(
         Candidate(
             rank=place,

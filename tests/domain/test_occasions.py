@@ -81,6 +81,12 @@ def test_centring_takes_out_what_is_shared():
     assert found.dtype == np.float32
 
 
+def test_what_lacks_a_space_stays_as_short_as_it_was():
+    """A joined vector without a part is no more like a query for being centred."""
+    vectors, looks = unit_vectors(3, 8) * np.float32(0.7), unit_vectors(3, 8, 1) * np.float32(0.3)
+    assert np.linalg.norm(centred(vectors, looks), axis=1) == pytest.approx([0.7] * 3)
+
+
 def test_a_centred_vector_depends_on_nothing_beside_it():
     """Alone or among others, in any order, it is the same to the last bit."""
     vectors, looks = unit_vectors(9, 37), unit_vectors(9, 37, 1) * np.float32(0.2)

@@ -75,10 +75,8 @@ def test_no_vector_no_neighbours(world):
     """Without any query vector there is no row."""
     snapshot = world.index.current()
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    assert rank(snapshot, world.embedder.ensemble, Questions(Viewpoint.TOP, {}), everything, 3).annotations.shape == (
-        0,
-        3,
-    )
+    found = rank(snapshot, world.embedder.ensemble, Questions(Viewpoint.TOP, {}), everything, 3)
+    assert found.annotations.shape == (0, 3)
 
 
 def test_rows_without_a_vector_are_not_said_to_be_searched(world):
@@ -246,7 +244,8 @@ def test_a_ground_that_forgets_gives_the_same_answers(crowd, monkeypatch):
     snapshot, ensemble = world.index.current(), world.embedder.ensemble
     own = snapshot.gallery.image[snapshot.gallery.rows_of(asked)]
     everything = np.ones(len(snapshot.gallery), np.bool_)
-    arguments = (snapshot, ensemble, Questions(Viewpoint.TOP, vectors, own), everything, 20, ALL_STAGES)
+    questions = Questions(Viewpoint.TOP, vectors, own, day=snapshot.gallery.day[snapshot.gallery.rows_of(asked)])
+    arguments = (snapshot, ensemble, questions, everything, 20, ALL_STAGES)
     roomy = rank(*arguments)
     monkeypatch.setattr(shortlist, "_KEPT", 60)
     monkeypatch.setattr(shortlist, "_BLOCK", 7)

@@ -1,5 +1,6 @@
 """Rank by days: what the photographs of a survey day share, and the bonus of the query's own day."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -160,8 +161,8 @@ def test_centring_equals_brute_force_over_several_spaces():
                     and name in one.vectors]  # fmt: skip
             look = np.sum(same, axis=0, dtype=float) / (len(same) + 2.0)
             parts.append(np.sqrt(weight) * (vectors[name] - look if name in vectors else look * 0))
-        row = np.concatenate(parts)
-        return row / np.linalg.norm(row)
+        row, length = np.concatenate(parts), sum(weights[name] for name in vectors)
+        return row / np.linalg.norm(row) * np.sqrt(length)
 
     questions = Questions(TOP, {name: row[None] for name, row in query.items()}, day=np.array([2020 * 365]))
     everything = np.ones(40, np.bool_)
@@ -174,6 +175,21 @@ def test_centring_equals_brute_force_over_several_spaces():
             cosine = float(joined(query, 2020) @ joined(one.vectors, one.year))
         wanted = cosine + (min(0.1, (1 - cosine) / 2) if one.year == 2020 else 0)
         assert likeness[one.annotation] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_an_own_box_without_a_day_is_no_part_of_the_days():
+    """Another box of the query's own photograph, of no known day, takes nothing away from the vectors of such days."""
+    snapshot, _ = made()
+    gallery = snapshot.gallery
+    day, image = gallery.day.copy(), gallery.image.copy()
+    day[[1, 5, 9, 12]], image[1] = UNDATED, image[0]
+    snapshot.gallery = replace(gallery, day=day, image=image)
+    vectors, without = {"body": snapshot.vectors("body", gallery.annotation[:1])}, image != image[0]
+    questions = Questions(TOP, vectors, image[:1], day=day[:1])
+    (found,) = listed(snapshot, two_spaces(), questions, np.ones(40, np.bool_), 40, PLAIN)
+    (wanted,) = listed(snapshot, two_spaces(), replace(questions, own=None), without, 40, PLAIN)
+    assert found.annotations.tolist() == wanted.annotations.tolist()
+    assert found.likeness == pytest.approx(wanted.likeness)
 
 
 def test_a_day_that_the_gallery_lacks_leaves_the_query_as_it_is():
