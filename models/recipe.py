@@ -225,6 +225,8 @@ class Recipe(_Section):
             raise ValueError("viewpoints: one is named twice")
         if self.loss.partners == "sum" and self.sampler.kind == "shuffled":
             raise ValueError('loss.partners: "sum" needs a sampler that brings partners')
+        if self.loss.occasion and self.loss.kind == "softmax":
+            raise ValueError("loss.occasion: only the angular losses have a prior of the survey day")
         if self.augment.mirror == "another" and not 0.0 < self.augment.flip < 1.0:
             raise ValueError(
                 'augment.mirror: "another" needs a flip above 0 and below 1: else half the classes are empty'

@@ -36,6 +36,7 @@ def test_a_delivered_recipe_is_named_like_its_file(name):
         ('viewpoints = ["top", "top"]\n' + TEXT, "viewpoints: one is named twice"),
         (TEXT + '[sampler]\nviewpoints = ["top"]\n', "viewpoints: 'left' is served"),
         (TEXT + '[loss]\npartners = "sum"\n', "loss.partners"),
+        (TEXT + '[loss]\nkind = "softmax"\noccasion = 3.0\n', "loss.occasion"),
         (TEXT + "[folds]\ncount = 3\nfold = 3\n", "folds.fold"),
         (TEXT + '[augment]\nmirror = "another"\nflip = 0.0\n', "augment.mirror"),
     ],
