@@ -155,7 +155,7 @@ class ReceiptAnswer(Answer):
     gallery: int = Field(description="Annotations in the index.")
     searched: int = Field(description="Annotations that the scope left.")
     removed: dict[str, int] = Field(description="Annotations that each filter took away, one filter after the other.")
-    notes: list[str] = Field(description="What did nothing for want of the day or viewpoint of the query; mostly empty.")
+    notes: list[str] = Field(description="What did nothing for want of the day or viewpoint of the query; often none.")
     milliseconds: dict[str, float] = Field(description="Time of each stage.")
 
 
