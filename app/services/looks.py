@@ -13,6 +13,9 @@ from app.domain.partition import UNDATED, Int64, Mask
 from app.domain.ports import Snapshot
 from app.domain.profiles import Centre
 
+# So many vectors are centred at once.
+_FEW = 32
+
 
 def joined(spaces: Sequence[Space], vectors: Mapping[str, Float32]) -> Float32:
     """Vectors (n, d) by space as one (n, sum of d), scaled so that an inner product is the weighted mean of cosines."""
@@ -41,14 +44,16 @@ class Looks:
     def without(self, vectors: Float32, annotations: Int64, passed: Int64) -> Float32:
         """Joined vectors (n, d) of annotations as the stage makes them; a part that none is stored of stays zeros."""
         rows = self.snapshot.gallery.rows_of(annotations)
-        looks = self._of(np.where(rows < 0, UNDATED, self.snapshot.gallery.day[rows]), passed)
-        start = 0
-        for space in self.spaces:
-            lacking = ~self.snapshot.held(space.name)[rows]
-            if lacking.any():
-                looks[lacking, start : start + space.dimension] = 0.0
-            start += space.dimension
-        return centred(vectors, looks)
+        days = np.where(rows < 0, UNDATED, self.snapshot.gallery.day[rows])
+        held = np.stack([self.snapshot.held(space.name)[rows] for space in self.spaces], axis=1)
+        sizes, out = [space.dimension for space in self.spaces], np.empty_like(vectors)
+        # What lies in the processor's cache is read several times as quickly.
+        for part in (slice(start, start + _FEW) for start in range(0, len(vectors), _FEW)):
+            looks = self._of(days[part], passed)
+            if not held[part].all():
+                looks = np.where(np.repeat(held[part], sizes, axis=1), looks, np.float32(0.0))
+            out[part] = centred(vectors[part], looks)
+        return out
 
     def asked(self, query: Float32, day: int, passed: Int64) -> Float32:
         """A joined query (d) of a day as the stage makes it."""
