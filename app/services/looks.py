@@ -100,4 +100,5 @@ class Looks:
     def _own(self, passed: Int64) -> Int64:
         """The rows of ``passed`` that would take part: those of an unknown day are no part of any."""
         rows = self.snapshot.gallery.rows_of(passed)
-        return rows[(rows >= 0) & self.mask[rows] & (self.snapshot.gallery.day[rows] != UNDATED)]
+        dated = self.snapshot.gallery.day[rows] != UNDATED
+        return np.asarray(rows[(rows >= 0) & self.mask[rows] & dated], np.int64)

@@ -19,7 +19,7 @@ from app.domain.errors import (
 )
 from app.domain.odds import OF_SEVERAL, UNFITTED, UNSTORED
 from app.domain.partition import Scope
-from app.domain.profiles import COSINE, VERIFIED
+from app.domain.profiles import COSINE, VERIFIED, Occasion, Profile
 from app.domain.question import GroupBy, MatchRequest
 from app.services.match import MatchResult, QueryFacts
 from tests.fakes import World, photo, sighting, two_spaces
@@ -44,6 +44,15 @@ def test_a_new_photograph_finds_its_whale(world):
     scores = [candidate.score for candidate in result.candidates]
     assert scores == sorted(scores, reverse=True)
     assert 0 <= scores[-1] <= scores[0] <= 1
+
+
+@pytest.mark.parametrize(("gain", "raised"), [(0.2, 1), (0.0, 0)])
+def test_a_gain_of_nothing_is_not_told_as_one(world, gain, raised):
+    """One photograph of the survey is of the day asked about; where nothing is given for that, nothing is said."""
+    profile = Profile("days", (Occasion(gain),))
+    asked = MatchRequest(photographs=(photo(2, 9),), captured=date(2019, 7, 3), profile=profile)
+    result = world.services.match(asked)
+    assert sum(candidate.same_occasion for candidate in result.candidates) == raised
 
 
 def test_the_receipt_says_what_was_searched(world):
