@@ -90,12 +90,11 @@ def centred(vectors: Float32, look: Float32) -> Float32:
     A joined one that lacks the vector of a space is shorter, and stays as long as it was: it is not to gain by that.
     Where nothing is shared a vector stays as it is, to the last bit; one of which nothing is left becomes zeros.
     """
-    moved = look.any(axis=1)
-    out = vectors.copy()
-    rest = vectors[moved] - look[moved]
-    before, after = _lengths(vectors[moved]), _lengths(rest)
-    out[moved] = np.where(after > _NOTHING, rest * (before / np.maximum(after, _NOTHING)), 0.0)
-    return out
+    rest = vectors - look
+    before, after = _lengths(vectors), _lengths(rest)
+    scale = np.where(after > _NOTHING, before / np.maximum(after, _NOTHING), np.float32(0.0))
+    rest *= np.where(look.any(axis=1, keepdims=True), scale, np.float32(1.0))
+    return rest
 
 
 def raised(likeness: Float64, same: Mask, stage: Occasion) -> Float64:

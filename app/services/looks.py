@@ -43,13 +43,16 @@ class Looks:
 
     def without(self, vectors: Float32, annotations: Int64, passed: Int64) -> Float32:
         """Joined vectors (n, d) of annotations as the stage makes them; a part that none is stored of stays zeros."""
+        if not len(annotations):
+            return vectors
         rows = self.snapshot.gallery.rows_of(annotations)
         days = np.where(rows < 0, UNDATED, self.snapshot.gallery.day[rows])
         held = np.stack([self.snapshot.held(space.name)[rows] for space in self.spaces], axis=1)
         sizes, out = [space.dimension for space in self.spaces], np.empty_like(vectors)
+        shared_by, at = self._of(days, passed)
         # What lies in the processor's cache is read several times as quickly.
         for part in (slice(start, start + _FEW) for start in range(0, len(vectors), _FEW)):
-            looks = self._of(days[part], passed)
+            looks = shared_by[at[part]]
             if not held[part].all():
                 looks = np.where(np.repeat(held[part], sizes, axis=1), looks, np.float32(0.0))
             out[part] = centred(vectors[part], looks)
@@ -57,7 +60,7 @@ class Looks:
 
     def asked(self, query: Float32, day: int, passed: Int64) -> Float32:
         """A joined query (d) of a day as the stage makes it."""
-        return centred(query[None], self._of(np.array([day]), passed)).ravel()
+        return centred(query[None], self._of(np.array([day]), passed)[0]).ravel()
 
     def touched(self, annotations: Int64, passed: Int64) -> Mask:
         """Which of the annotations (n) are of a day that ``passed`` would have had a part in."""
@@ -65,12 +68,13 @@ class Looks:
         rows = self.snapshot.gallery.rows_of(annotations)
         return (rows >= 0) & np.isin(days[rows], days[self._own(passed)])
 
-    def _of(self, days: Int64, passed: Int64) -> Float32:
+    def _of(self, days: Int64, passed: Int64) -> tuple[Float32, Int64]:
+        """What each day that occurs shares (k, d), and which of them is that of each of ``days`` (n)."""
         known, at = np.unique(days, return_inverse=True)
-        return np.asarray(np.stack([self._look(day, passed) for day in known.tolist()])[at], np.float32)
-
-    def _look(self, day: int, passed: Int64) -> Float32:
         own = self._own(passed)
+        return np.stack([self._look(day, own) for day in known.tolist()]), at
+
+    def _look(self, day: int, own: Int64) -> Float32:
         own = own[self.snapshot.gallery.day[own] == day]
         if len(own):
             return self._shared(day, own)

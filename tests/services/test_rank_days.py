@@ -9,6 +9,7 @@ import pytest
 from app.domain.catalogue import Viewpoint
 from app.domain.partition import UNDATED, VIEWPOINTS
 from app.domain.profiles import Augment, Centre, Expand, Occasion, Profile, Spread
+from app.services.looks import Looks
 from app.services.rank import Questions, listed, listed_together, rank
 from tests.fakes import World, one_space, photo, sighting, two_spaces
 from tests.fakes_index import FakeSource, NumpySnapshot, Shown, unit_vectors
@@ -203,3 +204,15 @@ def test_a_day_that_the_gallery_lacks_leaves_the_query_as_it_is():
         plain = rank(snapshot, two_spaces(), stranger, mask, 10)
         assert found.annotations.tolist() == plain.annotations.tolist()
         assert found.cosines.tolist() == plain.cosines.tolist()
+
+
+def test_photographs_of_two_sides_find_each_side_s_own(gathered):
+    """Where one side's photographs are all that is searched, the other's ground has nothing to take days out of."""
+    snapshot, ensemble, rows = gathered
+    left = np.flatnonzero(snapshot.gallery.viewpoint == VIEWPOINTS.index(Viewpoint.LEFT))
+    looks = Looks(snapshot, ensemble.spaces, VIEWPOINTS.index(TOP), snapshot.gallery.viewpoint >= 0, Centre())
+    nobody = np.zeros(0, np.int64)
+    assert looks.without(np.zeros((0, ensemble.spaces[0].dimension), np.float32), nobody, nobody).shape[0] == 0
+    sides = [asked(snapshot, rows[:1]), asked(snapshot, left[:1], viewpoint=Viewpoint.LEFT)]
+    found = listed_together(snapshot, ensemble, sides, np.isin(np.arange(len(snapshot.gallery)), left), 9, PLAIN)
+    assert set(snapshot.gallery.rows_of(found.annotations).tolist()) <= set(left.tolist())
