@@ -47,7 +47,8 @@ class Augment(Stage):
     """Database-side augmentation: an annotation's vector plus its ``neighbours`` nearest of the gallery.
 
     Each neighbour counts by its cosine to the power ``power``; the gallery alone decides. What lies in a crowd is like
-    every query by that alone: ``crowding`` times its mean cosine with its neighbours is taken off its likeness.
+    every query by that alone: ``crowding`` times its mean cosine with its neighbours is taken off its likeness, where
+    that is a cosine to the end (not behind Vouch and Reciprocal).
     """
 
     neighbours: int = _setting(8, 1, 100)

@@ -93,8 +93,11 @@ def reciprocal(query: Float64, gallery: Float64, stage: Reciprocal) -> Float64:
     return np.asarray(1.0 - 2.0 * ((1.0 - stage.keep) * jaccard + stage.keep * distances[0, 1:]), np.float64)
 
 
-def reranked(query: Float32, vectors: Float32, profile: Profile) -> Float64:
-    """Likenesses (m) in [-1, 1] of a shortlist (m, d), augmented where the profile says so, after its other stages."""
+def reranked(query: Float32, vectors: Float32, crowds: Float64, profile: Profile) -> Float64:
+    """Likenesses (m) in [-1, 1] of a shortlist (m, d), augmented where the profile says so, after its other stages.
+
+    Their crowds (m) count where the likeness is still a cosine at the end: not behind ``vouch`` and ``reciprocal``.
+    """
     likenesses = likeness(query, vectors)
     for stage in profile.stages:
         if isinstance(stage, Expand):
@@ -104,6 +107,9 @@ def reranked(query: Float32, vectors: Float32, profile: Profile) -> Float64:
             likenesses = 2.0 * vouch(likenesses, likeness(first, vectors), likeness(second, vectors), stage) - 1.0
         elif isinstance(stage, Reciprocal):
             likenesses = _reciprocal_first(likenesses, vectors, stage)
+    augmented = profile.stage(Augment)
+    if augmented and not profile.stage(Vouch) and not profile.stage(Reciprocal):
+        return uncrowded(likenesses, crowds, augmented)
     return likenesses
 
 

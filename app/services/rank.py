@@ -20,7 +20,7 @@ from app.domain.partition import NOBODY, UNDATED, VIEWPOINTS, Gallery, Int64, Ma
 from app.domain.ports import Embedder, Snapshot, VectorIndex
 from app.domain.profiles import COSINE, Augment, Bridge, Centre, Fold, Occasion, Profile, Spread
 from app.domain.ranking import Answers, Ranked
-from app.domain.rerank import best, likeness, reranked, uncrowded
+from app.domain.rerank import best, likeness, reranked
 from app.services.shortlist import Ground, grounds
 
 # So many rows of each ground are scored exactly and re-ranked; more where more are asked for, or where folding takes
@@ -248,8 +248,7 @@ class _Asked:
         at, day = self.gallery.rows_of(ids), int(self.days[row])
         asked, crowds = ground.asked(query, day, passed), np.zeros(len(ids))
         vectors, crowds = ground.augmented(ids, augment, passed) if augment else (ground.seen(ids, passed), crowds)
-        likenesses = reranked(asked, vectors, self.profile)
-        likenesses = uncrowded(likenesses, crowds, augment) if augment else likenesses
+        likenesses = reranked(asked, vectors, crowds, self.profile)
         via = np.full(len(ids), -1, np.int64)
         if bridge and self.bridges:
             likenesses, via = bridging.carry(likenesses, self.gallery.individual[at], self.bridges[row], bridge)

@@ -18,6 +18,11 @@ def cosine(one, other) -> float:
     return float(sum(a * b for a, b in zip(one.astype(float), other.astype(float), strict=True)))
 
 
+def sparse(query, gallery, profile):
+    """Re-ranked in a gallery without crowds."""
+    return reranked(query, gallery, np.zeros(len(gallery)), profile)
+
+
 @pytest.fixture
 def vectors():
     """Thirty vectors that lean one way, so that most cosines are above zero."""
@@ -60,6 +65,17 @@ def test_a_crowd_is_taken_off_a_likeness():
     stage = Augment(crowding=0.5)
     assert uncrowded(np.array([0.6, 0.6, -0.9]), np.array([0.8, 0.0, 0.8]), stage) == pytest.approx([0.2, 0.6, -1.0])
     assert uncrowded(np.array([0.6]), np.array([0.8]), Augment(crowding=0.0)).tolist() == [0.6]
+
+
+@pytest.mark.parametrize(
+    ("stages", "counts"), [((), True), ((Expand(),), True), ((Vouch(),), False), ((Reciprocal(),), False)]
+)
+def test_a_crowd_counts_where_the_likeness_is_a_cosine_to_the_end(vectors, stages, counts):
+    """A crowd of 1 costs `crowding`; behind a stage with a scale of its own nothing is taken off."""
+    query, gallery = vectors[0], vectors[1:6]
+    profile = Profile("moved", (Augment(crowding=0.1), *stages))
+    alone, crowded = (reranked(query, gallery, crowds, profile) for crowds in (np.zeros(5), np.ones(5)))
+    assert crowded == pytest.approx(np.maximum(alone - 0.1, -1.0) if counts else alone)
 
 
 def test_the_first_place_counts_query_and_two_best_answers():
@@ -116,7 +132,7 @@ def test_k_reciprocal_is_as_published(vectors, nearer):
 
 def test_without_a_stage_the_order_is_that_of_the_cosine(vectors):
     """A profile without stages changes nothing."""
-    assert reranked(vectors[0], vectors[1:], Profile("plain")).tolist() == likeness(vectors[0], vectors[1:]).tolist()
+    assert sparse(vectors[0], vectors[1:], Profile("plain")).tolist() == likeness(vectors[0], vectors[1:]).tolist()
 
 
 def test_stages_follow_each_other(vectors):
@@ -127,13 +143,15 @@ def test_stages_follow_each_other(vectors):
     again = likeness(moved, gallery)
     first, second = np.argsort(-again)[:2]
     wanted = 2 * vouch(again, likeness(gallery[first], gallery), likeness(gallery[second], gallery), Vouch()) - 1
-    assert reranked(query, gallery, Profile("both", (Expand(), Vouch()))) == pytest.approx(wanted)
+    assert sparse(query, gallery, Profile("both", (Expand(), Vouch()))) == pytest.approx(wanted)
 
 
 def test_behind_the_reciprocal_shortlist_the_order_stays(vectors):
     """Only the best are re-ranked; whatever came behind them stays behind them, in its order and above -1."""
     query, gallery = vectors[0], vectors[1:]
-    found = reranked(query, gallery, Profile("part", (Reciprocal(shortlist=10, near=4, nearer=2),)))
+    found = reranked(
+        query, gallery, NO_CROWDS[: len(gallery)], Profile("part", (Reciprocal(shortlist=10, near=4, nearer=2),))
+    )
     before = np.argsort(-likeness(query, gallery))
     assert set(np.argsort(-found)[:10]) == set(before[:10])
     assert np.argsort(-found)[10:].tolist() == before[10:].tolist()
@@ -144,6 +162,6 @@ def test_behind_the_reciprocal_shortlist_the_order_stays(vectors):
 @pytest.mark.parametrize("size", [0, 1, 2])
 def test_a_small_gallery_is_no_fault(vectors, stage, size):
     """Fewer answers than a stage would like give as many likenesses as there are answers, all in [-1, 1]."""
-    found = reranked(vectors[0], vectors[1 : 1 + size], Profile("small", (stage,)))
+    found = sparse(vectors[0], vectors[1 : 1 + size], Profile("small", (stage,)))
     assert found.shape == (size,)
     assert (np.abs(found) <= 1 + 1e-6).all()
