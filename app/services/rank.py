@@ -246,9 +246,11 @@ class _Asked:
     def _scored(self, ground: Ground, query: Float32, ids: Int64, row: int) -> Answers:
         augment, bridge, passed = self.profile.stage(Augment), self.profile.stage(Bridge), self.passed[row]
         at, day = self.gallery.rows_of(ids), int(self.days[row])
-        asked, crowds = ground.asked(query, day, passed), np.zeros(len(ids))
-        vectors, crowds = ground.augmented(ids, augment, passed) if augment else (ground.seen(ids, passed), crowds)
-        likenesses = reranked(asked, vectors, crowds, self.profile)
+        if augment:
+            vectors, crowds = ground.augmented(ids, augment, passed)
+        else:
+            vectors, crowds = ground.seen(ids, passed), np.zeros(len(ids))
+        likenesses = reranked(ground.asked(query, day, passed), vectors, crowds, self.profile)
         via = np.full(len(ids), -1, np.int64)
         if bridge and self.bridges:
             likenesses, via = bridging.carry(likenesses, self.gallery.individual[at], self.bridges[row], bridge)
